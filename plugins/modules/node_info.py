@@ -1,0 +1,184 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: node_info
+short_description: What a deployment must know of a node, in one read
+description:
+  - Reads the Dovecot version that is installed or would be, the packages that are missing, the host name, and which
+    interface has the node's address.
+  - Takes the place of fact gathering, at a fraction of its time.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+options:
+  address:
+    description: The node's address inside the cluster.
+    type: str
+    required: true
+  vip:
+    description: The service address, to tell whether this node holds it.
+    type: str
+  packages:
+    description: Debian packages that the node needs.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Read the node
+  mailcluster.dovecot.node_info:
+    address: 198.51.100.31
+    packages: [dovecot-core, dovecot-imapd]
+  register: node
+"""
+
+RETURN = r"""
+dovecot_version:
+  description: Version of the installed dovecot-core, else of the one that would be installed; null when unknown.
+  returned: always
+  type: str
+  sample: 2.3.19.1
+distribution:
+  description: Name and version of the distribution.
+  returned: always
+  type: str
+  sample: Debian GNU/Linux 12 (bookworm)
+hostname:
+  description: The node's own host name.
+  returned: always
+  type: str
+  sample: a1
+address:
+  description: The address asked for.
+  returned: always
+  type: str
+  sample: 198.51.100.31
+address_interface:
+  description: The interface that has O(address); null when none has.
+  returned: always
+  type: str
+  sample: eth0
+addresses:
+  description: All addresses of the node but loopback and link-local ones.
+  returned: always
+  type: list
+  elements: str
+  sample: ["198.51.100.31"]
+holds_vip:
+  description: Whether the node has O(vip) now.
+  returned: always
+  type: bool
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import json
+import re
+import socket
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Where the package lists are still empty, the release tells what it would install.
+FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
+KNOWN_23 = {"debian": (11,), "ubuntu": (20, 4)}
+
+
+def parse_os_release(text):
+    """The assignments in I(text) of /etc/os-release, quotes removed."""
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
+
+
+def upstream_version(debian_version):
+    """C(2.3.19.1) of C(1:2.3.19.1+dfsg1-2.1+deb12u7)."""
+    match = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", debian_version or "")
+    return match.group(1) if match else None
+
+
+def version_of_release(os_release):
+    """The Dovecot series of a known release, None of an unknown one."""
+    system = os_release.get("ID", "")
+    release = tuple(int(part) for part in re.findall(r"\d+", os_release.get("VERSION_ID", "")))
+    if system not in KNOWN_23 or not release or release < KNOWN_23[system]:
+        return None
+    return "2.4.0" if release >= FIRST_RELEASE_WITH_24[system] else "2.3.0"
+
+
+def interface_addresses(listing):
+    """C((interface, address)) pairs of the output of C(ip -json address)."""
+    return [
+        (link["ifname"], entry["local"])
+        for link in json.loads(listing)
+        for entry in link.get("addr_info", ())
+        if entry.get("scope") == "global" and "local" in entry
+    ]
+
+
+def installed_versions(module, packages):
+    """Package name to version, of those that are installed whole."""
+    _rc, out, _err = module.run_command(
+        ["dpkg-query", "--show", "--showformat", "${Package}\t${db:Status-Status}\t${Version}\n"] + packages)
+    rows = (line.split("\t") for line in out.splitlines())
+    return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
+
+
+def candidate_version(module):
+    _rc, out, _err = module.run_command(["apt-cache", "policy", "dovecot-core"])
+    match = re.search(r"Candidate: (\S+)", out)
+    return upstream_version(match.group(1)) if match else None
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "address": {"type": "str", "required": True},
+            "vip": {"type": "str"},
+            "packages": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LC_ALL": "C"}
+    wanted = module.params["packages"]
+    try:
+        with open("/etc/os-release", encoding="utf-8") as stream:
+            os_release = parse_os_release(stream.read())
+    except OSError as error:
+        module.fail_json(msg="cannot read /etc/os-release (%s): only the Debian family is supported" % error)
+    if not module.get_bin_path("dpkg-query"):
+        module.fail_json(msg="%s has no dpkg: only the Debian family is supported" % os_release.get("PRETTY_NAME"))
+    rc, listing, stderr = module.run_command(["ip", "-json", "address"])
+    if rc != 0:
+        module.fail_json(msg="'ip -json address' failed (%s): install iproute2" % stderr.strip())
+
+    installed = installed_versions(module, sorted(set(wanted) | {"dovecot-core"}))
+    version = upstream_version(installed.get("dovecot-core"))
+    addresses = interface_addresses(listing)
+    interfaces = {address: interface for interface, address in addresses}
+    module.exit_json(
+        changed=False,
+        dovecot_version=version or candidate_version(module) or version_of_release(os_release),
+        distribution=os_release.get("PRETTY_NAME", "unknown"),
+        hostname=socket.gethostname(),
+        address=module.params["address"],
+        address_interface=interfaces.get(module.params["address"]),
+        addresses=[address for _interface, address in addresses],
+        holds_vip=module.params["vip"] in interfaces,
+        missing_packages=[package for package in wanted if package not in installed],
+    )
+
+
+if __name__ == "__main__":
+    main()

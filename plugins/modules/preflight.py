@@ -1,0 +1,75 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+---
+module: preflight
+short_description: Refuse an inventory or nodes that cannot be deployed, before anything is changed
+description:
+  - Reads the inventory's groups below C(dovecot_cluster) and gives the topology that the roles render from.
+  - Finds every mistake that the inventory alone shows and reports all of them in one message, each with the variable,
+    its value and the remedy.
+  - With O(nodes), judges what M(mailcluster.dovecot.node_info) found on the nodes instead.
+  - Runs on the controller. No connection to a node is opened.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+options:
+  vars:
+    description: The cluster-wide variables to judge, by name.
+    type: dict
+    default: {}
+  nodes:
+    description: Node name to the result of M(mailcluster.dovecot.node_info).
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Refuse a wrong inventory
+  mailcluster.dovecot.preflight:
+    vars:
+      dovecot_vip: "{{ dovecot_vip }}"
+      dovecot_users: "{{ dovecot_users }}"
+      dovecot_doveadm_password: "{{ dovecot_doveadm_password }}"
+  run_once: true
+  register: cluster
+"""
+
+RETURN = r"""
+topology:
+  description: The cluster as the inventory declares it.
+  returned: success, without O(nodes)
+  type: dict
+  contains:
+    nodes:
+      description: Node name to C(name), C(address), C(hostname), C(roles), C(partition), C(weight), C(partner).
+      type: dict
+    partitions:
+      description: Partition name to the names of its backends.
+      type: dict
+      sample: {"a": ["a1", "a2"]}
+    loadbalancers:
+      description: Names of the load balancers.
+      type: list
+      elements: str
+    directors:
+      description: Names of the directors.
+      type: list
+      elements: str
+    backends:
+      description: Names of the backends.
+      type: list
+      elements: str
+    ring_backends:
+      description: The backends as M(mailcluster.dovecot.director_backends) takes them.
+      type: list
+      elements: dict
+    vip:
+      description: C(address) and C(prefix) of the VIP, or null.
+      type: dict
+"""

@@ -1,0 +1,294 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with a declared cluster.
+
+Each check yields sentences that name the variable, its value and the remedy.  They need
+nothing but the inventory, so that a mistake is refused before any node was touched.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
+    CLUSTER_GROUP,
+    parse_address,
+    parse_interface,
+    parse_network,
+)
+
+SECRET_LENGTH = 16
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+# passwd-file separates fields by colons and lines by newlines
+USER = re.compile(r"[^\s:\\\"'%]+\Z")
+HASH = re.compile(r"\{([A-Za-z0-9-]+)(\.[A-Za-z0-9]+)?\}\S{8,}\Z")
+NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
+LATER_GROUPS = ("dovecot_proxies", "dovecot_shared_storage", "dovecot_active_passive")
+
+
+def problems(declared):
+    """All sentences about what is wrong with I(declared), in the order of the checks.
+
+    I(declared) has C(groups), C(topology), C(vars) (cluster-wide variables) and C(given)
+    (node name -> its own variables, as handed to C(_topology.derive), with C(settings)).
+    """
+    return [sentence for check in CHECKS for sentence in check(**declared)]
+
+
+def check_groups(groups, topology, **_rest):
+    nodes = topology["nodes"]
+    if not nodes:
+        yield (f"{CLUSTER_GROUP}: the group is empty or missing: make dovecot_backends, dovecot_directors and "
+               f"dovecot_loadbalancers its children")
+    for group in LATER_GROUPS:
+        if groups.get(group):
+            yield (f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: "
+                   f"leave the group empty")
+    for group in ("dovecot_backends", "dovecot_directors", "dovecot_loadbalancers", "dovecot_replicated"):
+        strays = [name for name in groups.get(group, ()) if name not in nodes]
+        if strays:
+            yield (f"{group}: {', '.join(strays)} not in {CLUSTER_GROUP}: make {group} one of its children")
+    for name, node in nodes.items():
+        tiers = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
+        if len(tiers) > 1:
+            yield (f"inventory groups: {name} is {' and '.join(tiers)} at once, which share ports: "
+                   f"put it into one of these groups only")
+        if "replication" in node["roles"] and "backend" not in node["roles"]:
+            yield f"dovecot_replicated: {name} is no backend: put it into dovecot_backends too"
+    if topology["directors"] and not topology["backends"]:
+        yield "dovecot_backends: empty, so the directors have nowhere to send users: add backends"
+    if topology["loadbalancers"] and not topology["directors"]:
+        yield ("dovecot_directors: empty, but load balancers need directors behind them in this release: "
+               "add two directors")
+
+
+def check_partitions(topology, given, **_rest):
+    nodes = topology["nodes"]
+    for partition, members in topology["partitions"].items():
+        replicated = [name for name in members if "replication" in nodes[name]["roles"]]
+        if replicated and (len(members) != 2 or len(replicated) != 2):
+            others = sorted(set(members) - set(replicated))
+            detail = f", of which {', '.join(others)} not in dovecot_replicated" if others else ""
+            yield (f"dovecot_partition: partition '{partition}' in dovecot_replicated has {len(members)} "
+                   f"node{'s' if len(members) > 1 else ''} ({', '.join(members)}{detail}), dsync replicates between "
+                   f"exactly two: add or remove nodes, or take the partition out of dovecot_replicated")
+        elif len(members) > 1 and not replicated:
+            yield (f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}) that "
+                   f"share no mail: add them to dovecot_replicated, or give each a partition of its own")
+        if not NAME.match(partition):
+            yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' "
+                   f"and '.' only")
+    if topology["directors"]:
+        for name in topology["backends"]:
+            if not given[name]["partition"]:
+                yield (f"dovecot_partition: backend {name} has none, but the directors find it by its partition: "
+                       f"set dovecot_partition for it or for a group it is in")
+
+
+def check_addresses(topology, vars, **_rest):
+    nodes = topology["nodes"]
+    vip = parse_interface(vars.get("dovecot_vip"))
+    routed = vars.get("dovecot_allow_routed")
+    seen_addresses, seen_names = {}, {}
+    for name, node in nodes.items():
+        address = parse_address(node["address"])
+        if address is None:
+            yield (f"dovecot_address: '{node['address']}' of {name} is no IP address: set ansible_host or "
+                   f"dovecot_address to the address that the other nodes reach it by")
+        elif vip is not None and address not in vip.network and not (
+                routed and "loadbalancer" not in node["roles"]):
+            yield (f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
+                   f"(dovecot_vip: {vip}): correct one of them"
+                   + ("" if "loadbalancer" in node["roles"]
+                      else ", or set dovecot_allow_routed: true if there is a router between"))
+        other = seen_addresses.setdefault(str(address or node["address"]), name)
+        if other != name:
+            yield (f"dovecot_address: {node['address']} is the address of {other} and of {name}: "
+                   f"give every node its own")
+        other = seen_names.setdefault(str(node["hostname"]).lower(), name)
+        if other != name:
+            yield (f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
+                   f"dsync tells partners apart by it, give every node its own")
+
+
+def check_vip(topology, vars, **_rest):
+    given = vars.get("dovecot_vip")
+    if not topology["loadbalancers"]:
+        return
+    if not given:
+        yield "dovecot_vip: missing, but there are load balancers: set it to the service address, as 192.0.2.10/24"
+        return
+    vip = parse_interface(given)
+    if vip is None:
+        yield f"dovecot_vip: '{given}' is no address with its network's prefix: write it as 192.0.2.10/24"
+        return
+    for name, node in topology["nodes"].items():
+        if parse_address(node["address"]) == vip.ip:
+            yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node "
+                   f"has of its own")
+    router_id = vars.get("dovecot_vrrp_router_id", 51)
+    if not str(router_id).isdigit() or not 1 <= int(router_id) <= 255:
+        yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
+
+
+def check_directors(topology, vars, **_rest):
+    if len(topology["directors"]) == 1 and not vars.get("dovecot_director_allow_single"):
+        yield (f"dovecot_directors: {topology['directors'][0]} is the only one, so the cluster ends with it: "
+               f"add a second, or set dovecot_director_allow_single: true")
+    for name, node in topology["nodes"].items():
+        weight = node["weight"]
+        if isinstance(weight, bool) or not str(weight).isdigit() or not 0 <= int(weight) <= 1000:
+            yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
+
+
+def check_networks(vars, **_rest):
+    networks = vars.get("dovecot_mta_networks") or []
+    if isinstance(networks, str):
+        yield f"dovecot_mta_networks: '{networks}' is no list: write one network an item"
+        return
+    for network in networks:
+        if parse_network(network) is None:
+            yield (f"dovecot_mta_networks: '{network}' is no network: write an address or a network, "
+                   f"as 192.0.2.25 or 192.0.2.0/28")
+
+
+def check_secrets(vars, topology, **_rest):
+    if not any("server" in node["roles"] for node in topology["nodes"].values()):
+        return
+    secret = vars.get("dovecot_doveadm_password") or ""
+    if not isinstance(secret, str) or len(secret) < SECRET_LENGTH:
+        state = f"has {len(secret)} characters" if secret and isinstance(secret, str) else "is missing"
+        yield (f"dovecot_doveadm_password: {state}, at least {SECRET_LENGTH} are needed: generate one with the "
+               f"password lookup as inventories/ideal does, and keep it out of version control")
+    elif not re.match(r"[\x21-\x7e]+\Z", secret) or re.search(r"[\"'\\#$]", secret):
+        yield ("dovecot_doveadm_password: (value not shown) has spaces, quotes, backslashes, '#', '$' or "
+               "non-ASCII characters, which a configuration file cannot carry: use letters and digits")
+
+
+def check_tls(vars, topology, **_rest):
+    if not any("server" in node["roles"] for node in topology["nodes"].values()):
+        return
+    for text, path in (("dovecot_tls_cert", "dovecot_tls_cert_file"), ("dovecot_tls_key", "dovecot_tls_key_file")):
+        if not vars.get(text) and not vars.get(path):
+            yield (f"{text}: missing, and clients are served with TLS only: set it to the PEM text (for example "
+                   f"with the file lookup), or {path} to a file that is on the nodes already")
+        elif vars.get(text) and "-----BEGIN " not in str(vars[text]):
+            yield (f"{text}: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
+                   f"nodes use {path}")
+
+
+def check_users(vars, topology, **_rest):
+    users = vars.get("dovecot_users") or []
+    if not isinstance(users, list):
+        yield f"dovecot_users: is a {type(users).__name__}, no list: write one user an item, with name and password"
+        return
+    partitions = sorted(topology["partitions"])
+    seen = set()
+    for number, user in enumerate(users, 1):
+        name = user.get("name") if hasattr(user, "get") else None
+        if not isinstance(name, str) or not USER.match(name):
+            yield (f"dovecot_users: item {number} has the name '{name}': give it a name without spaces, colons, "
+                   f"quotes, backslashes and percent signs")
+            continue
+        if name.lower() in seen:
+            yield f"dovecot_users: {name} is listed twice (case does not count): remove one"
+        seen.add(name.lower())
+        partition = user.get("partition")
+        if partition is None and len(partitions) != 1:
+            yield f"dovecot_users: {name} has no partition: set partition to one of {', '.join(partitions)}"
+        elif partition is not None and str(partition) not in topology["partitions"]:
+            yield (f"dovecot_users: {name} has the partition '{partition}', which no backend has: set it to one of "
+                   f"{', '.join(partitions)}")
+        match = HASH.match(str(user.get("password") or ""))
+        if not match or match.group(1).upper() in NOT_HASHED:
+            yield (f"dovecot_users: the password of {name} (not shown) is not a hash: make one with "
+                   f"`doveadm pw -s SHA512-CRYPT` and give it with its {{SCHEME}}")
+
+
+def check_replication(vars, topology, **_rest):
+    if not any("replication" in node["roles"] for node in topology["nodes"].values()):
+        return
+    location = str(vars.get("dovecot_backend_mail_location") or "")
+    if location.split(":", 1)[0].lower() == "maildir" and not vars.get("dovecot_replication_allow_maildir"):
+        yield (f"dovecot_backend_mail_location: '{location}' with dovecot_replicated: on Dovecot 2.3.19 a Maildir "
+               f"mailbox that both nodes created before their first synchronisation is stuck for ever (\"GUIDs "
+               f"conflict\", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true")
+    quota = str(vars.get("dovecot_backend_quota") or "")
+    if quota.startswith("dict"):
+        yield _shared_quota("dovecot_backend_quota", quota)
+    yield from _dsync_parameters(vars)
+
+
+def check_settings(given, topology, **_rest):
+    # most settings are given to many nodes at once: one sentence for all of them
+    for tree, names in _same_settings(given):
+        if not hasattr(tree, "items"):
+            yield (f"dovecot_settings: of {', '.join(names)} is a {type(tree).__name__}, no mapping: write "
+                   f"setting: value, and a section as a mapping below its name")
+            continue
+        replicated = any("replication" in topology["nodes"][name]["roles"] for name in names)
+        for path, value in _leaves(tree):
+            if path[-1] == "replication_sync_timeout":
+                yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
+                       f"replicator of every 2.3 release: remove it")
+            elif replicated and re.match(r"quota\d*\Z", path[-1]) and str(value).startswith("dict"):
+                yield _shared_quota(f"dovecot_settings: {'/'.join(path)}", value)
+
+
+def _same_settings(given):
+    trees = []
+    for name, node in given.items():
+        for tree, names in trees:
+            if tree == node["settings"]:
+                names.append(name)
+                break
+        else:
+            trees.append((node["settings"], [name]))
+    return trees
+
+
+def _shared_quota(variable, value):
+    return (f"{variable}: '{value}' with dovecot_replicated: a quota dictionary that both nodes share counts every "
+            f"message twice: use 'count:User quota'")
+
+
+def _dsync_parameters(vars):
+    text = str(vars.get("dovecot_replication_dsync_parameters") or "")
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        yield f"dovecot_replication_dsync_parameters: '{text}' cannot be split into words ({error}): correct the quotes"
+        return
+    prefixes = ["", *(str(space.get("prefix", "")) for space in vars.get("dovecot_backend_namespaces") or [])]
+    for position, word in enumerate(words):
+        if word == "-n" or (word.startswith("-n") and not word.startswith("--")):
+            prefix = word[2:] if word != "-n" else (words[position + 1] if position + 1 < len(words) else None)
+            if prefix not in prefixes:
+                known = ", ".join(f"'{known}'" for known in prefixes)
+                yield (f"dovecot_replication_dsync_parameters: '-n {prefix}' in '{text}' names no namespace (the "
+                       f"prefixes are {known}), so that every synchronisation would fail: remove it")
+
+
+def _leaves(tree, path=()):
+    for key, value in tree.items():
+        if hasattr(value, "items"):
+            yield from _leaves(value, path + (str(key),))
+        else:
+            yield path + (str(key),), value
+
+
+CHECKS = (
+    check_groups,
+    check_partitions,
+    check_addresses,
+    check_vip,
+    check_directors,
+    check_networks,
+    check_secrets,
+    check_tls,
+    check_users,
+    check_replication,
+    check_settings,
+)

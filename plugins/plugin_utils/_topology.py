@@ -1,0 +1,116 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster as the inventory declares it: plain data in, plain data out, no I/O.
+
+C(derive) turns group membership and a few variables of every node into the topology
+that all roles render from.  It never fails: what is wrong with the declaration is found
+by C(_inventory_checks) and reported in one message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+CLUSTER_GROUP = "dovecot_cluster"
+# group -> the role that membership selects, in the order in which roles are applied
+ROLE_OF_GROUP = {
+    "dovecot_backends": "backend",
+    "dovecot_replicated": "replication",
+    "dovecot_directors": "director",
+    "dovecot_loadbalancers": "loadbalancer",
+}
+DOVECOT_ROLES = ("backend", "replication", "director")
+
+
+def parse_address(text):
+    """The IP address in I(text), or None when it is none."""
+    try:
+        return ipaddress.ip_address(str(text))
+    except ValueError:
+        return None
+
+
+def parse_interface(text):
+    """The address with its network in I(text) (C(192.0.2.10/24)), or None."""
+    if "/" not in str(text):
+        return None
+    try:
+        return ipaddress.ip_interface(str(text))
+    except ValueError:
+        return None
+
+
+def parse_network(text):
+    """The network in I(text), host bits allowed, or None."""
+    try:
+        return ipaddress.ip_network(str(text), strict=False)
+    except ValueError:
+        return None
+
+
+def roles_of(name, groups):
+    """All roles of the node I(name): C(node) for each, C(server) where Dovecot runs."""
+    chosen = [role for group, role in ROLE_OF_GROUP.items() if name in groups.get(group, ())]
+    server = ["server"] if any(role in DOVECOT_ROLES for role in chosen) else []
+    return ["node"] + server + chosen
+
+
+def derive(groups, hostvars, vip=None):
+    """The topology.
+
+    I(groups): group name -> list of node names.  I(hostvars): node name -> mapping with
+    C(address), C(hostname), C(partition), C(weight).  I(vip): text such as 192.0.2.10/24.
+    """
+    nodes = {}
+    for name in groups.get(CLUSTER_GROUP, ()):
+        given = hostvars[name]
+        roles = roles_of(name, groups)
+        nodes[name] = {
+            "name": name,
+            "address": str(given["address"]),
+            "hostname": given["hostname"],
+            "roles": roles,
+            # a backend without a partition is one by itself
+            "partition": str(given.get("partition") or name) if "backend" in roles else None,
+            "weight": given.get("weight", 100),
+            "partner": None,
+        }
+    partitions = {}
+    for node in nodes.values():
+        if node["partition"] is not None:
+            partitions.setdefault(node["partition"], []).append(node["name"])
+    for node in nodes.values():
+        others = [name for name in partitions.get(node["partition"], ()) if name != node["name"]]
+        if "replication" in node["roles"] and len(others) == 1:
+            node["partner"] = others[0]
+
+    def having(role):
+        return [name for name, node in nodes.items() if role in node["roles"]]
+
+    interface = parse_interface(vip)
+    return {
+        "nodes": nodes,
+        "partitions": partitions,
+        "loadbalancers": having("loadbalancer"),
+        "directors": having("director"),
+        "backends": having("backend"),
+        # as the module director_backends takes them
+        "ring_backends": [
+            {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}
+            for name in having("backend")
+        ],
+        "vip": None if interface is None else {
+            "address": str(interface.ip),
+            "prefix": interface.network.prefixlen,
+        },
+    }
+
+
+def merged_networks(networks):
+    """I(networks) by family, overlapping ones merged, as nftables sets want them."""
+    parsed = [network for network in map(parse_network, networks) if network is not None]
+    return {
+        family: [str(network) for network in ipaddress.collapse_addresses(n for n in parsed if n.version == number)]
+        for family, number in (("ipv4", 4), ("ipv6", 6))
+    }

@@ -1,0 +1,35 @@
+"""Nodes that cannot be deployed, as node_info found them."""
+
+from __future__ import annotations
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _node_checks
+
+
+def node(**found):
+    return {"dovecot_version": "2.3.19.1", "distribution": "Debian GNU/Linux 12 (bookworm)", "hostname": "a1",
+            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], **found}
+
+
+def test_a_debian_12_node_passes():
+    assert _node_checks.problems({"a1": node()}) == []
+
+
+def test_dovecot_2_4_is_refused_by_name_of_what_is_missing():
+    (sentence,) = _node_checks.problems(
+        {"a1": node(dovecot_version="2.4.1", distribution="Debian GNU/Linux 13 (trixie)")})
+    assert "a1: Dovecot 2.4.1" in sentence and "neither director nor replicator" in sentence
+
+
+def test_a_system_without_dovecot_is_refused():
+    (sentence,) = _node_checks.problems({"a1": node(dovecot_version=None)})
+    assert "offers no dovecot-core" in sentence
+
+
+def test_cloned_nodes_with_one_host_name_are_refused():
+    (sentence,) = _node_checks.problems({"a1": node(), "a2": node(hostname="A1")})
+    assert "a2: its host name 'A1' is that of a1 too" in sentence
+
+
+def test_an_address_that_the_node_does_not_have_is_refused():
+    (sentence,) = _node_checks.problems({"a1": node(address_interface=None, addresses=["192.0.2.9"])})
+    assert "no interface with its dovecot_address 198.51.100.31 (it has 192.0.2.9)" in sentence

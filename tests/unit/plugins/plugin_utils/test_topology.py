@@ -1,0 +1,59 @@
+"""The topology follows from groups and addresses alone."""
+
+from __future__ import annotations
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
+
+GROUPS = {
+    "dovecot_cluster": ["lb1", "d1", "a1", "a2", "b1"],
+    "dovecot_loadbalancers": ["lb1"],
+    "dovecot_directors": ["d1"],
+    "dovecot_backends": ["a1", "a2", "b1"],
+    "dovecot_replicated": ["a1", "a2"],
+    "elsewhere": ["web1"],
+}
+
+
+def given(number, partition=None):
+    return {"address": f"198.51.100.{number}", "hostname": f"h{number}", "partition": partition}
+
+
+HOSTS = {"lb1": given(1), "d1": given(2), "a1": given(3, "a"), "a2": given(4, "a"), "b1": given(5)}
+
+
+def derived(**options):
+    return _topology.derive(GROUPS, HOSTS, **options)
+
+
+def test_groups_select_the_roles_in_their_order():
+    roles = {name: node["roles"] for name, node in derived()["nodes"].items()}
+    assert roles == {
+        "lb1": ["node", "loadbalancer"],
+        "d1": ["node", "server", "director"],
+        "a1": ["node", "server", "backend", "replication"],
+        "a2": ["node", "server", "backend", "replication"],
+        "b1": ["node", "server", "backend"],
+    }
+
+
+def test_a_partner_is_the_other_node_of_a_replicated_partition():
+    nodes = derived()["nodes"]
+    assert (nodes["a1"]["partner"], nodes["a2"]["partner"], nodes["b1"]["partner"]) == ("a2", "a1", None)
+
+
+def test_a_backend_without_partition_is_one_by_itself():
+    assert derived()["partitions"] == {"a": ["a1", "a2"], "b1": ["b1"]}
+
+
+def test_hosts_outside_of_the_cluster_do_not_appear():
+    assert "web1" not in derived()["nodes"]
+
+
+def test_the_vip_comes_apart_into_address_and_prefix():
+    assert derived(vip="198.51.100.10/24")["vip"] == {"address": "198.51.100.10", "prefix": 24}
+    assert derived(vip="nonsense")["vip"] is None
+
+
+def test_overlapping_networks_are_merged_by_family():
+    assert _topology.merged_networks(["198.51.100.7", "198.51.100.0/25", "2001:db8::1", "nonsense"]) == {
+        "ipv4": ["198.51.100.0/25"], "ipv6": ["2001:db8::1/128"]}
