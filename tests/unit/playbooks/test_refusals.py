@@ -1,0 +1,233 @@
+"""Wrong inventories, run through playbooks/site.yml as a user runs it.
+
+Each is refused in one message that names the variable, the value and the remedy; and no node
+was touched, because ssh was not even started.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+IDEAL = CHECKOUT / "inventories" / "ideal"
+
+
+class Inventory:
+    """A copy of inventories/ideal that a test may spoil."""
+
+    def __init__(self, folder):
+        self.folder = folder / "ideal"
+        shutil.copytree(IDEAL, self.folder, ignore=shutil.ignore_patterns(".secrets"))
+        secrets = self.folder / ".secrets"
+        secrets.mkdir()
+        for name in ("tls.pem", "tls.key"):
+            (secrets / name).write_text("-----BEGIN TEST-----\n")
+        self.variables = {}
+        self.ssh_was_started = folder / "ssh-was-started"
+        self._ssh = folder / "ssh"
+        self._ssh.write_text(f"#!/bin/sh\ntouch {self.ssh_was_started}\nexit 255\n")
+        self._ssh.chmod(0o755)
+        self.hosts = yaml.safe_load((self.folder / "hosts.yml").read_text())
+        self.groups = self.hosts["dovecot_cluster"]["children"]
+        self.partition_a = self.groups["dovecot_backends"]["children"]["partition_a"]
+
+    def deploy(self):
+        """The output of the run, with wrapped lines joined."""
+        (self.folder / "hosts.yml").write_text(yaml.safe_dump(self.hosts))
+        extra = self.folder / "extra.yml"
+        extra.write_text(yaml.safe_dump(self.variables))
+        done = subprocess.run(
+            ["ansible-playbook", "-i", self.folder / "hosts.yml", "-e", f"@{extra}", CHECKOUT / "playbooks/site.yml"],
+            env={**os.environ, "ANSIBLE_SSH_EXECUTABLE": str(self._ssh), "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True, text=True, timeout=120, check=False)
+        output = done.stdout + done.stderr
+        assert done.returncode != 0, output
+        return re.sub(r"\s+", " ", output)
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    return Inventory(tmp_path)
+
+
+def one_node_in_partition(inventory):
+    del inventory.partition_a["hosts"]["a2"]
+
+
+def three_nodes_in_partition(inventory):
+    inventory.partition_a["hosts"]["a3"] = {"ansible_host": "198.51.100.33"}
+
+
+def backend_without_partition(inventory):
+    del inventory.partition_a["vars"]
+    inventory.groups["dovecot_replicated"]["children"].pop("partition_a")
+
+
+def same_address_twice(inventory):
+    inventory.partition_a["hosts"]["a2"]["ansible_host"] = "198.51.100.31"
+
+
+def same_host_name_twice(inventory):
+    inventory.partition_a["hosts"]["a2"]["dovecot_hostname"] = "A1"
+
+
+def no_address(inventory):
+    inventory.partition_a["hosts"]["a2"]["ansible_host"] = "198.51.100.320"
+
+
+def address_outside_of_the_network(inventory):
+    inventory.partition_a["hosts"]["a2"]["ansible_host"] = "203.0.113.5"
+
+
+def single_director(inventory):
+    del inventory.groups["dovecot_directors"]["hosts"]["director2"]
+
+
+def node_with_two_tiers(inventory):
+    inventory.groups["dovecot_directors"]["hosts"]["a1"] = {}
+
+
+def variables(**given):
+    def spoil(inventory):
+        inventory.variables.update(given)
+    return spoil
+
+
+def user(**fields):
+    return {"name": "zoe@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$abcdefgh$ijkl", **fields}
+
+
+REFUSALS = {
+    "a partition with one node": (
+        one_node_in_partition,
+        ["dovecot_partition: partition 'a'", "has 1 node (a1)", "add or remove nodes"]),
+    "a partition with three nodes": (
+        three_nodes_in_partition,
+        ["dovecot_partition: partition 'a'", "has 3 nodes (a1, a2, a3)", "add or remove nodes"]),
+    "a backend without partition": (
+        backend_without_partition,
+        ["dovecot_partition: backend a1 has none", "dovecot_partition: backend a2 has none", "set dovecot_partition"]),
+    "two nodes with the same address": (
+        same_address_twice,
+        ["dovecot_address: 198.51.100.31 is the address of a1 and of a2", "give every node its own"]),
+    "two nodes with the same host name": (
+        same_host_name_twice,
+        ["dovecot_hostname: 'A1' is the host name of a1 and of a2", "give every node its own"]),
+    "an address that is none": (
+        no_address,
+        ["dovecot_address: '198.51.100.320' of a2 is no IP address", "set ansible_host or dovecot_address"]),
+    "an address outside of the VIP's network": (
+        address_outside_of_the_network,
+        ["dovecot_address: 203.0.113.5 of a2 is outside of the VIP's network 198.51.100.0/24", "correct one of them"]),
+    "a single director": (
+        single_director,
+        ["dovecot_directors: director1 is the only one", "dovecot_director_allow_single: true"]),
+    "a node with two tiers": (
+        node_with_two_tiers,
+        ["a1 is backend and director at once", "one of these groups only"]),
+    "a VIP that is a node's address": (
+        variables(dovecot_vip="198.51.100.31/24"),
+        ["dovecot_vip: 198.51.100.31 is the address of a1 too", "must be an address that no node has"]),
+    "a VIP without prefix": (
+        variables(dovecot_vip="198.51.100.10"),
+        ["dovecot_vip: '198.51.100.10' is no address with its network's prefix", "192.0.2.10/24"]),
+    "no VIP": (
+        variables(dovecot_vip=""),
+        ["dovecot_vip: missing", "set it to the service address"]),
+    "a mail server network that is none": (
+        variables(dovecot_mta_networks=["mail.example.org"]),
+        ["dovecot_mta_networks: 'mail.example.org' is no network", "write an address or a network"]),
+    "no secret": (
+        variables(dovecot_doveadm_password=""),
+        ["dovecot_doveadm_password: is missing", "generate one"]),
+    "a short secret": (
+        variables(dovecot_doveadm_password="tooshort"),
+        ["dovecot_doveadm_password: has 8 characters, at least 16", "generate one"]),
+    "no certificate": (
+        variables(dovecot_tls_cert=""),
+        ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
+    "a user with an unknown partition": (
+        variables(dovecot_users=[user(partition="z")]),
+        ["dovecot_users: zoe@example.org has the partition 'z'", "set it to one of a, b"]),
+    "a user without partition": (
+        variables(dovecot_users=[{"name": "zoe@example.org", "password": user()["password"]}]),
+        ["dovecot_users: zoe@example.org has no partition", "set partition to one of a, b"]),
+    "a user listed twice": (
+        variables(dovecot_users=[user(), user(name="Zoe@Example.org")]),
+        ["dovecot_users: Zoe@Example.org is listed twice", "remove one"]),
+    "a user name that would break the file": (
+        variables(dovecot_users=[user(name="zoe:x")]),
+        ["dovecot_users: item 1 has the name 'zoe:x'", "without spaces, colons"]),
+    "a password that is not a hash": (
+        variables(dovecot_users=[user(password="correct-horse-battery")]),
+        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
+    "a password that is marked as plain": (
+        variables(dovecot_users=[user(password="{PLAIN}correct-horse-battery")]),
+        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
+    "a shared quota dictionary": (
+        variables(dovecot_backend_quota="dict:User quota::proxy::quota"),
+        ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"]),
+    "a shared quota dictionary among the settings": (
+        variables(dovecot_settings={"plugin": {"quota": "dict:User quota::proxy::quota"}}),
+        ["dovecot_settings: plugin/quota", "use 'count:User quota'"]),
+    "Maildir": (
+        variables(dovecot_backend_mail_location="maildir:~/Maildir"),
+        ["dovecot_backend_mail_location: 'maildir:~/Maildir' with dovecot_replicated", "GUIDs conflict",
+         "dovecot_replication_allow_maildir: true"]),
+    "replication_sync_timeout": (
+        variables(dovecot_settings={"replication_sync_timeout": 2}),
+        ["dovecot_settings: replication_sync_timeout (2)", "crashes the replicator", "remove it"]),
+    "a dsync namespace that does not exist": (
+        variables(dovecot_replication_dsync_parameters="-d -n INBOX -N"),
+        ["dovecot_replication_dsync_parameters: '-n INBOX'", "names no namespace", "remove it"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_is_refused_before_any_node_was_touched(case, inventory):
+    spoil, expected = REFUSALS[case]
+    spoil(inventory)
+
+    output = inventory.deploy()
+
+    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
+        assert words in output
+    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+
+
+def test_a_plain_password_is_not_printed(inventory):
+    inventory.variables["dovecot_users"] = [user(password="correct-horse-battery")]
+
+    assert "correct-horse-battery" not in inventory.deploy()
+
+
+def test_all_mistakes_are_told_at_once(inventory):
+    single_director(inventory)
+    one_node_in_partition(inventory)
+
+    output = inventory.deploy()
+
+    assert "dovecot_directors: director1 is the only one" in output
+    assert "dovecot_partition: partition 'a'" in output
+
+
+@pytest.mark.parametrize("allowed", [
+    {"dovecot_director_allow_single": True},
+    {"dovecot_backend_mail_location": "maildir:~/Maildir", "dovecot_replication_allow_maildir": True},
+])
+def test_what_is_allowed_explicitly_goes_on_to_the_nodes(allowed, inventory):
+    if "dovecot_director_allow_single" in allowed:
+        single_director(inventory)
+    inventory.variables.update(allowed)
+
+    output = inventory.deploy()
+
+    assert "The inventory cannot be deployed" not in output
+    assert inventory.ssh_was_started.exists()
