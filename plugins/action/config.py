@@ -1,0 +1,123 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of `config`: renders all templates of a role and hands them to the module in one piece."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.text.converters import to_native, to_text
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+FILE_SPEC = {
+    "dest": {"type": "str", "required": True},
+    "template": {"type": "str"},
+    "content": {"type": "raw"},
+    "secret": {"type": "bool", "default": False},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "raw"},
+    "unit": {"type": "str"},
+}
+ARGUMENT_SPEC = {
+    "role": {"type": "str", "required": True},
+    "roles": {"type": "list", "elements": "str"},
+    "unit": {"type": "str", "default": ""},
+    "validate": {"type": "list", "elements": "str", "default": []},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": FILE_SPEC,
+        "mutually_exclusive": [("template", "content")],
+        "required_one_of": [("template", "content")],
+    },
+    "state_dir": {"type": "str", "default": "/var/lib/mailcluster-dovecot"},
+}
+MODULE = "mailcluster.dovecot.config"
+
+
+def octal(mode, dest):
+    """YAML makes a number of an unquoted 0640; the module wants the digits."""
+    if mode is None:
+        return None
+    if isinstance(mode, bool) or not isinstance(mode, (int, str)):
+        raise AnsibleActionFail("files: mode '%s' of '%s' is not octal. Write it like \"0640\"." % (mode, dest))
+    return "%04o" % mode if isinstance(mode, int) else str(mode)
+
+
+def shown(args):
+    """The arguments as they may be seen with -vvv: without any content, which templates made long or secret."""
+    files = [{key: value for key, value in file.items() if key != "content"} for file in args["files"]]
+    return dict(args, files=files)
+
+
+class ActionModule(ActionBase):
+    """Renders, then runs the module once."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp=None, task_vars=None):
+        task_vars = {} if task_vars is None else task_vars
+        result = super().run(tmp, task_vars)
+        del tmp
+        dummy, args = self.validate_argument_spec(ARGUMENT_SPEC)
+        args = {key: args[key] for key in ARGUMENT_SPEC}
+        files, secrets = [], {}
+        renderer = Renderer(self, task_vars)
+        for file in args["files"]:
+            file = dict(file, mode=octal(file["mode"], file["dest"]))
+            if file["template"] is not None:
+                file["content"] = renderer.render(file["template"], file["dest"], args["role"])
+            else:
+                file["content"] = to_text(file["content"], nonstring="simplerepr")
+            if file["secret"]:
+                secrets[file["dest"]] = file.pop("content")
+            files.append(file)
+        payload = dict(args, files=files, secrets=secrets)
+        result.update(self._execute_module(module_name=MODULE, module_args=payload, task_vars=task_vars))
+        if "invocation" in result:
+            result["invocation"] = {"module_args": shown(args)}
+        return result
+
+
+class Renderer:
+    """Renders templates as ansible.builtin.template does."""
+
+    # What ansible.builtin.template sets if it is not told otherwise.
+    OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
+
+    def __init__(self, action, task_vars):
+        self.action = action
+        self.task_vars = task_vars
+
+    def search_path(self, source):
+        folders = list(self.task_vars.get("ansible_search_path", []))
+        folders += [self.action._loader.get_basedir(), os.path.dirname(source)]
+        return [place for folder in folders for place in (os.path.join(folder, "templates"), folder)]
+
+    def variables(self, template, source, dest):
+        variables = dict(self.task_vars, template_path=template, template_fullpath=source, template_destpath=dest)
+        # Without a date or a host name in it: a file must not change because somebody else runs the playbook.
+        variables.setdefault("ansible_managed", "Ansible managed")
+        return variables
+
+    def render(self, template, dest, role):
+        where = "template '%s' (%s) of role '%s'" % (template, dest, role)
+        try:
+            source = self.action._find_needle("templates", template)
+            text = trust_as_template(self.action._loader.get_text_file_contents(source))
+            templar = self.action._templar.copy_with_new_env(
+                searchpath=self.search_path(source),
+                available_variables=self.variables(template, source, dest),
+            )
+            rendered = templar.template(text, escape_backslashes=False, overrides=dict(self.OVERRIDES))
+        except AnsibleError as error:
+            raise AnsibleActionFail("Cannot render %s: %s" % (where, to_native(error))) from error
+        return "" if rendered is None else to_text(rendered, nonstring="simplerepr")

@@ -1,0 +1,145 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs the validators of `config` on the staged tree and words their refusal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check, Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, digest
+
+SHORTEST_SECRET = 6
+MOST_LINES = 20
+HARMLESS = (
+    "Expecting '{'",
+    "Invalid boolean value",
+    "Invalid number",
+    "Invalid port number",
+    "Invalid size",
+    "Invalid time interval",
+    "Missing '}'",
+    "No matches",
+    "Unexpected '}'",
+    "Unknown setting",
+    "Unknown variable",
+)
+
+
+class Veil:
+    """Takes secrets out of what a validator says: a validator may quote the line it does not like."""
+
+    def __init__(self, secrets):
+        """secrets: {path: content as text}"""
+        self.paths = sorted(secrets)
+        words = set()
+        for content in secrets.values():
+            for line in content.splitlines():
+                parts = [part for part in re.split(r"[\s=:\"']+", line.strip()) if part]
+                # The first word of a line is the name of a setting (or a user): needed to understand the message.
+                words.update(part for part in parts[1:] if len(part) >= SHORTEST_SECRET)
+        self.words = sorted(words, key=len, reverse=True)
+
+    def words_out(self, text):
+        for word in self.words:
+            text = text.replace(word, "********")
+        return text
+
+    def problem(self, problem):
+        if problem.path in self.paths:
+            start = next((start for start in HARMLESS if problem.message.startswith(start)), "refused")
+            return start + " (the line is secret, not shown)"
+        return self.words_out(problem.message)
+
+    def output(self, text):
+        lines = []
+        for line in text.splitlines():
+            named = next((path for path in self.paths if path in line), None)
+            if named:
+                number = re.search(re.escape(named) + r"\W+(?:line )?(\d+)", line)
+                line = "%s%s: (secret, not shown)" % (named, " line " + number.group(1) if number else "")
+            lines.append(self.words_out(line))
+        return "\n".join(lines)
+
+
+def origin(path, wanted, current, manifest, role):
+    """What a user needs to find the source of a managed file."""
+    if path in wanted:
+        file = wanted[path]
+        return "role %s, %s" % (role, "template " + file.template if file.template else "literal content")
+    entry = manifest.get(path)
+    if entry is None:
+        return "not managed by this collection"
+    text = "role %s" % entry["role"]
+    disk = current.get(path)
+    if disk is not None and "sha256" in entry and digest(disk.content) != entry["sha256"]:
+        text += "; edited by hand since: delete it, its role writes it again"
+    return text
+
+
+def line_of(content, number):
+    lines = content.splitlines()
+    return lines[number - 1].strip() if number and 0 < number <= len(lines) else ""
+
+
+def words_for(problem, veil, describe, text):
+    """One problem as one sentence with its place. describe(path), text(path) -> content."""
+    message = veil.problem(problem)
+    if not problem.path:
+        return message
+    place = problem.path + (" line %d" % problem.line if problem.line else "")
+    line = "" if problem.path in veil.paths else line_of(text(problem.path), problem.line)
+    reads = " The line reads: " + veil.words_out(line) if line else ""
+    end = "" if message.endswith((".", "?")) else "."
+    return "%s (%s): %s%s%s" % (place, describe(problem.path), message, end, reads)
+
+
+def command_problems(run, command, tree, veil):
+    argv = [word.replace("{tree}", tree) for word in shlex.split(command)]
+    status, out, err = run(argv)
+    if status == 0:
+        return []
+    lines = [line for line in (err + "\n" + out).replace(tree, "").splitlines() if line.strip()]
+    text = veil.output("\n".join(lines[:MOST_LINES])) or "no output"
+    return [Problem("'%s' ended with exit status %d:\n%s" % (command.replace("{tree}", ""), status, text))]
+
+
+def validate(run, find, tree, commands, staged, removed, secrets, describe, live, check_mode=False):
+    """Returns warnings; raises ConfigError with everything that is wrong.
+
+    find(program) tells whether it is installed; staged: {path: content as bytes}; secrets: the secret paths.
+    """
+    veil = Veil({path: staged[path].decode("utf-8", "replace") for path in secrets if path in staged})
+    found, warnings = [], []
+
+    def text(path):
+        return staged[path].decode("utf-8", "replace") if path in staged else ""
+
+    for command in filter(str.strip, commands):
+        program = "doveconf" if command == "dovecot" else shlex.split(command)[0]
+        if not find(program):
+            message = "%s is not installed on this host, so the configuration cannot be validated" % program
+            if check_mode:
+                # On a bare host the tasks before this one would have installed it.
+                warnings.append(message + " in check mode")
+                continue
+            found.append(message + ". Install its package before this task.")
+        elif command == "dovecot":
+            check = Check(run, tree, set(staged), removed, live)
+            problems = check.problems()
+            warnings.extend(check.warnings)
+            for problem in problems:
+                words = words_for(problem, veil, describe, text)
+                if problem.absent and check_mode:
+                    words += " (in check mode: unless an earlier task of this run would bring it)"
+                found.append(words)
+        else:
+            found.extend(problem.message for problem in command_problems(run, command, tree, veil))
+    if found:
+        raise ConfigError(
+            "; ".join(found) if len(found) == 1 else "\n" + "\n".join("- " + text for text in found), problems=found
+        )
+    return warnings

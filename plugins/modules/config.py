@@ -1,0 +1,427 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config
+short_description: Installs a role's configuration files as one, validated and with a way back
+version_added: 0.1.0
+description:
+  - Takes all configuration files of one role in a single call, templates being rendered on the controller.
+  - Where something differs, the complete tree of all managed files is staged in a private directory and validated,
+    and only then the files are swapped by renaming.
+  - A refusal installs nothing, and takes back what earlier calls of the same run have installed but
+    M(mailcluster.dovecot.config_apply) has not yet put in force.
+  - Owns only its own files. Those that the role no longer lists are removed, and those of roles that the node has lost.
+  - Does not reload anything. M(mailcluster.dovecot.config_apply) does, at the end of the run.
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.action
+  - mailcluster.dovecot.attributes.platform
+attributes:
+  action:
+    support: full
+  check_mode:
+    support: full
+    details: Stages and validates as well. Where a validator is not installed yet, it warns instead.
+  diff_mode:
+    support: full
+    details: The content of secret files is not shown.
+  idempotent:
+    support: full
+options:
+  role:
+    description: The owner of these files.
+    type: str
+    required: true
+  roles:
+    description:
+      - All roles that this node has. Files that are recorded for another role are removed.
+      - O(role) counts as one of them. If this option is missing, only files of O(role) are removed.
+    type: list
+    elements: str
+  unit:
+    description: The systemd unit that must pick the files up.
+    type: str
+    default: ''
+  validate:
+    description:
+      - How the staged tree is checked before anything is installed.
+      - The word V(dovecot) is the built-in check of the whole Dovecot configuration, which also sees plugins and
+        protocols that are not installed, certificates that are missing or do not belong to their key, and accounts
+        that do not exist.
+      - Anything else is a command line (without a shell) in which V({tree}) stands for the root of the staged tree.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: The files of this role, all of them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      dest:
+        description: The absolute path of the file.
+        type: str
+        required: true
+      template:
+        description:
+          - A Jinja template, searched in the role's C(templates/) as M(ansible.builtin.template) does.
+          - Either this or O(files[].content) must be given.
+        type: str
+      content:
+        description: The literal content, instead of a template.
+        type: str
+      secret:
+        description: Never shown in a diff, a message or a log. The mode is V(0600) if nothing else is said.
+        type: bool
+        default: false
+      owner:
+        description: The owner.
+        type: str
+        default: root
+      group:
+        description: The group.
+        type: str
+        default: root
+      mode:
+        description: The mode in octal notation. V(0644) if nothing else is said, V(0600) for a secret.
+        type: str
+      unit:
+        description: The unit that must pick up this file, instead of O(unit). Empty for none.
+        type: str
+  secrets:
+    description: Contents of the secret files. The action plugin fills this, it is not for playbooks.
+    type: dict
+    default: {}
+  state_dir:
+    description: Where the record of managed files, and the previous versions until the next apply, are kept.
+    type: str
+    default: /var/lib/mailcluster-dovecot
+seealso:
+  - module: mailcluster.dovecot.config_apply
+author:
+  - mailcluster.dovecot contributors (@mailcluster)
+"""
+
+EXAMPLES = r"""
+- name: Configure the backend
+  mailcluster.dovecot.config:
+    role: backend
+    roles: [server, backend, replication]
+    unit: dovecot.service
+    validate: [dovecot]
+    files:
+      - dest: /etc/dovecot/mailcluster.d/20-backend.conf
+        template: backend.conf.j2
+      - dest: /etc/dovecot/mailcluster.d/90-secret.conf
+        content: "doveadm_password = {{ dovecot_doveadm_password }}\n"
+        secret: true
+
+- name: Configure haproxy
+  mailcluster.dovecot.config:
+    role: loadbalancer
+    unit: haproxy.service
+    validate:
+      - haproxy -c -f {tree}/etc/haproxy/haproxy.cfg
+    files:
+      - dest: /etc/haproxy/haproxy.cfg
+        template: haproxy.cfg.j2
+        mode: "0640"
+        group: haproxy
+"""
+
+RETURN = r"""
+changed_files:
+  description: The files that were written, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/dovecot/mailcluster.d/20-backend.conf]
+removed_files:
+  description: The files that were removed, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+units:
+  description: The units that have to pick the changes of this call up.
+  returned: always
+  type: list
+  elements: str
+  sample: [dovecot.service]
+problems:
+  description: What the validators found.
+  returned: when the configuration was refused
+  type: list
+  elements: str
+restored_files:
+  description: The files of earlier calls that were taken back because of the refusal.
+  returned: when the configuration was refused
+  type: list
+  elements: str
+"""
+
+import grp
+import os
+import posixpath
+import pwd
+import re
+import signal
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Wanted, diff, obsolete, plan
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
+
+FILE_SPEC = {
+    "dest": {"type": "str", "required": True},
+    "template": {"type": "str"},
+    "content": {"type": "str"},
+    "secret": {"type": "bool", "default": False},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str"},
+    "unit": {"type": "str"},
+}
+ARGUMENT_SPEC = {
+    "role": {"type": "str", "required": True},
+    "roles": {"type": "list", "elements": "str"},
+    "unit": {"type": "str", "default": ""},
+    "validate": {"type": "list", "elements": "str", "default": []},
+    "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_SPEC},
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "state_dir": {"type": "str", "default": "/var/lib/mailcluster-dovecot"},
+}
+
+
+class Accounts:
+    """Names and numbers of owners. In check mode an account may be missing: an earlier task would have made it."""
+
+    def __init__(self, check_mode):
+        self.check_mode = check_mode
+
+    def _number(self, kind, name, path, look_up):
+        if name.isdigit():
+            return int(name)
+        try:
+            return look_up(name)
+        except KeyError:
+            if self.check_mode:
+                return -1
+            raise ConfigError(
+                "%s: the %s '%s' does not exist on this host. Create it before this task." % (path, kind, name)
+            ) from None
+
+    def numbers(self, owner, group, path):
+        uid = self._number("owner", owner, path, lambda name: pwd.getpwnam(name).pw_uid)
+        gid = self._number("group", group, path, lambda name: grp.getgrnam(name).gr_gid)
+        return uid, gid
+
+    @staticmethod
+    def names(uid, gid):
+        try:
+            owner = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            owner = str(uid)
+        try:
+            group = grp.getgrgid(gid).gr_name
+        except KeyError:
+            group = str(gid)
+        return owner, group
+
+
+def wanted_files(params, accounts):
+    wanted = {}
+    for file in params["files"]:
+        path = file["dest"]
+        if not path.startswith("/") or posixpath.normpath(path) != path:
+            raise ConfigError("files: dest '%s' is not a plain absolute path. Write it out." % path)
+        if path in wanted:
+            raise ConfigError("files: dest '%s' is listed twice. Keep one of them." % path)
+        secret = file["secret"]
+        content = params["secrets"].get(path) if secret else None
+        content = file["content"] if content is None else content
+        if content is None:
+            raise ConfigError("files: dest '%s' has neither template nor content. Give one of them." % path)
+        mode = file["mode"] or ("0600" if secret else "0644")
+        if not re.match(r"0?[0-7]{3,4}$", mode):
+            raise ConfigError("files: mode '%s' of '%s' is not octal. Write it like \"0640\"." % (mode, path))
+        uid, gid = accounts.numbers(file["owner"], file["group"], path)
+        unit = params["unit"] if file["unit"] is None else file["unit"]
+        wanted[path] = Wanted(
+            content.encode("utf-8", "surrogateescape"),
+            int(mode, 8),
+            file["owner"],
+            file["group"],
+            uid,
+            gid,
+            secret,
+            unit,
+            file["template"] or "",
+        )
+    return wanted
+
+
+class Call:
+    """One call of the module. `root` is for tests, see Store."""
+
+    def __init__(self, params, run, find, check_mode=False, want_diff=False, root="", accounts=None):
+        self.params = params
+        self.run = run
+        self.find = find
+        self.check_mode = check_mode
+        self.want_diff = want_diff
+        self.accounts = accounts or Accounts(check_mode)
+        self.store = Store(params["state_dir"], root)
+        self.warnings = []
+
+    def __call__(self):
+        wanted = wanted_files(self.params, self.accounts)
+        self.store.lock()
+        try:
+            return self.converge(wanted)
+        finally:
+            self.store.unlock()
+
+    def converge(self, wanted):
+        role = self.params["role"]
+        roles = self.params["roles"]
+        roles = None if roles is None else roles + [role]
+        manifest = self.store.manifest()
+        paths = list(wanted) + obsolete(manifest, wanted, role, roles)
+        current = {path: self.store.read(path) for path in paths}
+        the_plan = plan(wanted, current, manifest, role, roles)
+        result = {
+            "changed": the_plan.changed,
+            "changed_files": the_plan.install,
+            "removed_files": the_plan.remove,
+            "units": the_plan.units,
+        }
+        if the_plan.changed:
+            if self.want_diff:
+                result["diff"] = diff(the_plan, wanted, current, manifest, self.accounts.names)
+            self.validate(the_plan, wanted, current, manifest)
+            if not self.check_mode:
+                self.install(the_plan, wanted, current, manifest)
+        elif the_plan.manifest != manifest and not self.check_mode:
+            # Book-keeping only: a file that was as wanted before it was ours, or another unit.
+            self.store.prepare()
+            self.store.save_manifest(the_plan.manifest)
+        return result
+
+    def validate(self, the_plan, wanted, current, manifest):
+        if not self.params["validate"]:
+            return
+        # Not needed on a run that changes nothing, which is most of them.
+        from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import origin, validate
+
+        disk = dict(current)
+        staged = {}
+        for path in the_plan.manifest:
+            if path in wanted:
+                staged[path] = wanted[path].content
+                continue
+            disk[path] = self.store.read(path)
+            if disk[path] is not None and disk[path].target is None:
+                staged[path] = disk[path].content
+        tree = self.store.new_tree()
+        try:
+            self.store.stage(tree, staged)
+            self.warnings += validate(
+                self.run,
+                self.find,
+                tree,
+                self.params["validate"],
+                staged,
+                set(the_plan.remove),
+                [path for path, entry in the_plan.manifest.items() if entry["secret"]],
+                lambda path: origin(path, wanted, disk, manifest, self.params["role"]),
+                self.store.live,
+                self.check_mode,
+            )
+        except ConfigError as error:
+            raise self.refusal(error) from None
+        finally:
+            self.store.discard(tree)
+
+    def refusal(self, error):
+        """The refusal in full: what is wrong, what was taken back, what to do."""
+        restored = []
+        if not self.check_mode:
+            restored, dummy = self.store.restore()
+        message = "The new configuration is refused, nothing of it was installed: " + error.message
+        if restored:
+            message += "\nWhat earlier tasks of this run had installed was taken back too: " + ", ".join(restored)
+        message += "\nThe previous configuration is still in force. Correct the variables behind this and run again."
+        return ConfigError(message, restored_files=restored, **error.details)
+
+    def install(self, the_plan, wanted, current, manifest):
+        self.store.remember(the_plan.touched, current, the_plan.units, manifest, the_plan.foreign)
+        try:
+            # Both the old and the new files are ours while they are swapped, whatever interrupts this.
+            self.store.save_manifest(dict(manifest, **the_plan.manifest))
+            for path in the_plan.install:
+                file = wanted[path]
+                self.store.install(path, file.content, file.mode, file.uid, file.gid)
+            for path in the_plan.remove:
+                self.store.remove(path)
+            if set(manifest) - set(the_plan.manifest):
+                self.store.save_manifest(the_plan.manifest)
+        except OSError as error:
+            restored, dummy = self.store.restore()
+            raise ConfigError(
+                "The files could not be installed: %s. The previous ones were put back; the previous configuration is "
+                "still in force." % error,
+                restored_files=restored,
+            ) from error
+
+
+class Module(AnsibleModule):
+    """Does not write the contents of all files into the node's log whenever it is invoked."""
+
+    def _log_invocation(self):
+        files = self.params["files"]
+        self.params["files"] = [file["dest"] for file in files]
+        try:
+            super()._log_invocation()
+        finally:
+            self.params["files"] = files
+
+
+def interrupt(dummy, dummy2):
+    """A closed connection must not leave the staged tree behind: Python ends at once by default."""
+    raise KeyboardInterrupt
+
+
+def main():
+    module = Module(ARGUMENT_SPEC, supports_check_mode=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    os.umask(0o077)
+    call = Call(
+        module.params,
+        module.run_command,
+        module.get_bin_path,
+        module.check_mode,
+        module._diff,
+    )
+    failure, details = None, {}
+    try:
+        result = call()
+    except ConfigError as error:
+        failure, details = error.message, error.details
+    except OSError as error:
+        failure = "Nothing was installed: %s" % error
+    for warning in call.warnings:
+        module.warn(warning)
+    if failure:
+        module.fail_json(msg=failure, **details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,550 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_apply
+short_description: Puts installed configuration files in force, or the previous ones back
+version_added: 0.1.0
+description:
+  - Makes the units enabled and active, and makes every unit whose files M(mailcluster.dovecot.config) has changed pick
+    them up. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed.
+  - If a unit does not come up with the new files, or does not listen on its ports, the previous files of all roles are
+    put back, the units pick those up, and the module fails with what the unit's journal says.
+  - Runs C(systemd-sysusers), C(systemd-tmpfiles) and C(systemctl daemon-reload) where a changed file needs it,
+    and stops and disables units whose file was removed.
+  - Costs one call of C(systemctl show) when there is nothing to do.
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.platform
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: The difference in the files is shown by M(mailcluster.dovecot.config).
+  idempotent:
+    support: full
+options:
+  units:
+    description:
+      - The units that this node needs. They are handled in this order.
+      - Units that are recorded for changed files, but not listed here, pick them up first if they are active.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the unit, with its suffix.
+        type: str
+        required: true
+      ports:
+        description: The TCP ports on which something must listen once the unit has the files.
+        type: list
+        elements: int
+        default: []
+      action:
+        description: How an active unit picks changed files up.
+        type: str
+        choices: [reload, restart]
+        default: reload
+  ring:
+    description:
+      - Whether this node is a director. Then an active C(dovecot.service) picks files up only while the ring is in
+        sync, and the module ends when it is in sync again.
+      - Nothing is waited for on the first start, because the other directors may not be up yet.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait for units and their ports, and for the ring.
+    type: int
+    default: 60
+  state_dir:
+    description: The same as for M(mailcluster.dovecot.config).
+    type: str
+    default: /var/lib/mailcluster-dovecot
+seealso:
+  - module: mailcluster.dovecot.config
+author:
+  - mailcluster.dovecot contributors (@mailcluster)
+"""
+
+EXAMPLES = r"""
+- name: Put the configuration in force
+  mailcluster.dovecot.config_apply:
+    units:
+      - {name: dovecot.service, ports: [143, 993, 24]}
+      - {name: mailcluster-dovecot-purge.timer}
+
+- name: Put the configuration of a director in force, without leaving the ring
+  mailcluster.dovecot.config_apply:
+    units:
+      - {name: dovecot.service, ports: [143, 993, 24, 9090]}
+    ring: true
+    timeout: 90
+"""
+
+RETURN = r"""
+reloaded:
+  description: The units that were reloaded.
+  returned: always
+  type: list
+  elements: str
+  sample: [dovecot.service]
+restarted:
+  description: The units that were restarted.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+started:
+  description: The units that were not active and were started.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+enabled:
+  description: The units that were enabled.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+stopped:
+  description: The units that were stopped and disabled because their file was removed.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+rolled_back:
+  description: Whether the previous files were put back.
+  returned: always
+  type: bool
+  sample: false
+restored_files:
+  description: The files that were put back.
+  returned: when rolled back
+  type: list
+  elements: str
+journal:
+  description: The last lines of the journal of the unit that failed.
+  returned: when a unit failed
+  type: list
+  elements: str
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_units import (
+    RELOADING,
+    UNIT_DIR,
+    Preparation,
+    Systemd,
+    Work,
+    listening,
+    refuse_unusable,
+    reload_errors,
+    unit_files,
+    work,
+)
+
+UNIT_SPEC = {
+    "name": {"type": "str", "required": True},
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "action": {"type": "str", "choices": ["reload", "restart"], "default": "reload"},
+}
+ARGUMENT_SPEC = {
+    "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT_SPEC},
+    "ring": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 60},
+    "state_dir": {"type": "str", "default": "/var/lib/mailcluster-dovecot"},
+}
+DOVECOT = "dovecot.service"
+POLL = 0.1
+RING_POLL = 0.2
+# A unit that dies right after its start looks well for a moment: it has to look well twice, this far apart.
+SETTLE = 0.4
+RELOAD_SEEN = 2
+
+
+class UnitFailure(ConfigError):
+    """A unit did not come up with the new files. unit: which one."""
+
+    def __init__(self, message, unit):
+        super().__init__(message)
+        self.unit = unit
+
+
+class DovecotLog:
+    """What Dovecot logs from now on, in the journal or in its own file."""
+
+    def __init__(self, systemd, store):
+        self.systemd = systemd
+        self.cursor = systemd.cursor(DOVECOT)
+        dummy, out, dummy2 = systemd.run(["doveconf", "-h", "log_path"])
+        path = out.strip()
+        self.path = store.live(path) if path.startswith("/") and not path.startswith("/dev/") else None
+        self.start = self.size()
+
+    def size(self):
+        try:
+            return os.path.getsize(self.path) if self.path else 0
+        except OSError:
+            return 0
+
+    def read(self):
+        if not self.path:
+            return self.systemd.journal_since(DOVECOT, self.cursor)
+        try:
+            with open(self.path, "rb") as stream:
+                stream.seek(self.start if self.size() >= self.start else 0)
+                return stream.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+class Apply:
+    """One call of the module. `root`, `clock` and `sleep` are for tests."""
+
+    def __init__(self, params, run, check_mode=False, root="", clock=time.monotonic, sleep=time.sleep):
+        self.units = params["units"]
+        self.ring = params["ring"]
+        self.timeout = params["timeout"]
+        self.check_mode = check_mode
+        self.store = Store(params["state_dir"], root)
+        self.run = run
+        self.systemd = Systemd(run)
+        self.clock = clock
+        self.sleep = sleep
+        self.stopped = []
+        self.disabled = []
+        self.done = Work()
+        self.was = {}
+        self.was_listening = set()
+        self.log = None
+
+    def result(self, todo, stopped, changed, rolled_back=False):
+        return {
+            "changed": changed,
+            "reloaded": todo.reload,
+            "restarted": todo.restart,
+            "started": todo.start,
+            "enabled": todo.enable,
+            "stopped": stopped,
+            "rolled_back": rolled_back,
+        }
+
+    def __call__(self):
+        self.store.lock()
+        try:
+            return self.apply()
+        finally:
+            self.store.unlock()
+
+    def apply(self):
+        pending = self.store.pending() or {"files": {}, "units": []}
+        files = pending["files"]
+        names = [unit["name"] for unit in self.units]
+        names += [name for name in pending["units"] if name not in names]
+        preparation = Preparation(files, {path for path in files if os.path.lexists(self.store.live(path))})
+        self.was = self.systemd.show(names + [name for name in preparation.stop if name not in names])
+        coming = {os.path.basename(path) for path in unit_files(files)}
+        refuse_unusable(self.units, self.was, set(names) if self.check_mode else coming)
+        todo = work(self.units, self.was, pending["units"], files, preparation.stop)
+        changed = todo.needed or preparation.needed
+        if self.check_mode:
+            return self.result(todo, preparation.stop, changed)
+        if changed:
+            self.was_listening = self.listening()
+            in_ring = self.ring_before(todo)
+            if files or pending["units"]:
+                self.store.save_pending(dict(pending, applying=True))
+            try:
+                self.prepare(preparation)
+                if preparation.needed:
+                    todo = work(self.units, self.systemd.show(names), pending["units"], files, preparation.stop)
+                self.handle(todo)
+                self.wait(todo)
+            except ConfigError as error:
+                raise self.failure(error, bool(files)) from None
+            if in_ring:
+                self.ring_after()
+        if files or pending["units"]:
+            self.store.clear()
+        return self.result(todo, self.stopped, changed)
+
+    # --- forwards
+
+    def prepare(self, preparation):
+        for name in preparation.stop:
+            links = self.wants(name)
+            if self.was[name].active or links:
+                self.stopped.append(name)
+            if self.was[name].active:
+                self.systemd.tell("stop", name)
+            if links:
+                self.disabled.append(name)
+            for link in links:
+                os.unlink(link)
+        if preparation.sysusers:
+            self.systemd.call("systemd-sysusers", *preparation.sysusers)
+        if preparation.tmpfiles:
+            self.systemd.call("systemd-tmpfiles", "--create", *preparation.tmpfiles)
+        if preparation.daemon_reload:
+            self.systemd.tell("daemon-reload")
+
+    def wants(self, name):
+        """The links that enable a unit. `systemctl disable` refuses to remove them once the unit's file is gone."""
+        folder = self.store.live(UNIT_DIR)
+        return [
+            os.path.join(folder, entry, name)
+            for entry in sorted(os.listdir(folder) if os.path.isdir(folder) else [])
+            if entry.endswith((".wants", ".requires")) and os.path.islink(os.path.join(folder, entry, name))
+        ]
+
+    def handle(self, todo):
+        self.done = Work()
+        if todo.enable:
+            self.done.enable = todo.enable
+            self.systemd.tell("enable", *todo.enable)
+        if DOVECOT in todo.reload:
+            self.log = DovecotLog(self.systemd, self.store)
+        records = {"restart": self.done.restart, "reload-or-restart": self.done.reload, "start": self.done.start}
+        for verb, name in todo.steps():
+            records[verb].append(name)
+            self.tell(verb, name)
+
+    def tell(self, verb, name):
+        if self.was.get(name) is not None and self.was[name].failed:
+            # Else a unit that has failed too often may not be started.
+            self.systemd.tell("reset-failed", name)
+        try:
+            self.systemd.tell(verb, name)
+        except ConfigError as error:
+            raise UnitFailure(error.message, name) from None
+
+    def wait(self, todo):
+        """Until every unit is active and stays so, and listens on its ports."""
+        touched = todo.restart + todo.reload + todo.start
+        if not touched:
+            return
+        watched = [unit for unit in self.units if unit["name"] in touched]
+        watched += [{"name": name, "ports": []} for name in touched if name not in [unit["name"] for unit in watched]]
+        end = self.clock() + self.timeout
+        # Only then is the reload under way; if its log level hides that, go on all the same.
+        seen_by = self.clock() + RELOAD_SEEN
+        good_since, restarts = None, None
+        while True:
+            states = self.systemd.show([unit["name"] for unit in watched])
+            complaint = self.complaint(watched, states)
+            now = {name: state.restarts for name, state in states.items()}
+            if restarts is not None and now != restarts:
+                name = next(name for name in now if now[name] != restarts[name])
+                raise UnitFailure("%s starts again and again" % name, name)
+            restarts = now
+            if (
+                complaint is None
+                and self.log is not None
+                and self.clock() < seen_by
+                and RELOADING not in self.log.read()
+            ):
+                good_since = None
+            elif complaint is None:
+                good_since = self.clock() if good_since is None else good_since
+                if self.clock() - good_since >= SETTLE:
+                    return self.read_log()
+            else:
+                good_since = None
+                name, words, final = complaint
+                if final or self.clock() >= end:
+                    raise UnitFailure(words if final else "%s within %d s" % (words, self.timeout), name)
+            self.sleep(POLL)
+
+    def read_log(self):
+        troubles = reload_errors(self.log.read()) if self.log is not None else []
+        if troubles:
+            raise UnitFailure(
+                "%s did not accept the new configuration when it was reloaded: %s" % (DOVECOT, "; ".join(troubles)),
+                DOVECOT,
+            )
+
+    def complaint(self, units, states):
+        """The first thing that is not right yet: (unit, words, whether waiting is of no use), or None."""
+        ports = None
+        for unit in units:
+            name, state = unit["name"], states[unit["name"]]
+            if state.failed:
+                return name, "%s has failed (%s)" % (name, state.Result), True
+            if not state.active and not state.oneshot:
+                if state.ActiveState == "inactive":
+                    return name, "%s has ended" % name, True
+                return name, "%s is not active (%s)" % (name, state.ActiveState), False
+            if unit["ports"]:
+                ports = self.listening() if ports is None else ports
+                closed = [str(port) for port in unit["ports"] if port not in ports]
+                if closed:
+                    return name, "%s does not listen on port %s" % (name, ", ".join(closed)), False
+        return None
+
+    def listening(self):
+        tables = []
+        for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+            try:
+                with open(self.store.live(path), encoding="ascii", errors="replace") as stream:
+                    tables.append(stream.read())
+            except OSError:
+                continue  # Without IPv6 there is no second table.
+        return listening(*tables)
+
+    # --- the ring
+
+    def ring_state(self):
+        """True or False as the ring is in sync or not, and in words; None if there is no director here yet."""
+        from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import ring_is_synced
+        from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+            Doveadm,
+            DoveadmError,
+            NotRunning,
+        )
+
+        try:
+            rows = Doveadm(self.run).rows("director", "ring", "status")
+        except NotRunning as error:
+            return None, str(error)
+        except DoveadmError as error:
+            return False, str(error)
+        return ring_is_synced(rows), "; ".join(row.get("status", "") for row in rows if row.get("type") == "self")
+
+    def ring_wait(self):
+        """Returns None once the ring is in sync, else the last words after the timeout."""
+        end = self.clock() + self.timeout
+        while True:
+            synced, words = self.ring_state()
+            if synced:
+                return None
+            if self.clock() >= end:
+                return words
+            self.sleep(RING_POLL)
+
+    def ring_before(self, todo):
+        """Whether this node is in the ring and is about to leave it for a moment. Waits until it may."""
+        if not self.ring or DOVECOT not in todo.reload + todo.restart or self.ring_state()[0] is None:
+            return False
+        words = self.ring_wait()
+        if words is not None:
+            raise ConfigError(
+                "The ring is not in sync after %d s (%s), so %s was not reloaded: with a second director out of the "
+                "ring its state could be lost. The new files are installed but not in force. See 'doveadm director "
+                "ring status' on every director, and run again." % (self.timeout, words, DOVECOT)
+            )
+        return True
+
+    def ring_after(self):
+        words = self.ring_wait()
+        if words is not None:
+            self.store.clear()
+            raise ConfigError(
+                "%s has taken the new files up, but the ring is not in sync after %d s (%s). The files were kept, they "
+                "are not the cause of this as far as this node can tell. See 'doveadm director ring status' on every "
+                "director before you go on with the next one." % (DOVECOT, self.timeout, words)
+            )
+
+    # --- backwards
+
+    def failure(self, error, files):
+        """Goes back to what was in force, and says how that went."""
+        unit = getattr(error, "unit", None)
+        journal = self.systemd.journal(unit) if unit else []
+        words = error.message
+        restored = []
+        if files:
+            restored, troubles = self.roll_back()
+            if troubles:
+                words += ". The previous files are back, but: " + "; ".join(troubles)
+            elif unit in self.done.start:
+                words += ". The previous files are back; %s was not running before and is not now" % unit
+                words += ". Correct the cause and run again."
+            else:
+                words += ". The previous configuration is back in force. Correct the cause and run again."
+        else:
+            words += ". No file was changed, so there is nothing to take back."
+        if journal:
+            words += "\nLast lines of its journal:\n" + "\n".join(journal)
+        details = self.result(self.done, self.stopped, True, rolled_back=bool(files))
+        del details["changed"]
+        return ConfigError(words, journal=journal, restored_files=restored, unit=unit or "", **details)
+
+    def roll_back(self):
+        """Returns (the files put back, what went wrong)."""
+        paths, dummy = self.store.restore()
+        troubles = []
+
+        def attempt(*words):
+            try:
+                self.systemd.tell(*words)
+            except ConfigError as error:
+                troubles.append(error.message)
+
+        new = [name for name in self.done.enable if not self.was[name].enabled]
+        started = [name for name in self.done.start if not self.was[name].active]
+        for name in started:
+            # While its file is still known to systemd.
+            attempt("stop", name)
+        if new:
+            attempt("disable", *new)
+        if unit_files(paths):
+            attempt("daemon-reload")
+        for name in self.stopped:
+            if name in self.disabled:
+                attempt("enable", name)
+            if self.was[name].active:
+                attempt("start", name)
+        back = [name for name in self.done.restart + self.done.reload if self.was[name].active]
+        for name in back:
+            state = self.systemd.show([name])[name]
+            if state.failed:
+                attempt("reset-failed", name)
+            attempt("restart" if name in self.done.restart else "reload-or-restart", name)
+        watched = [
+            {"name": unit["name"], "ports": [port for port in unit["ports"] if port in self.was_listening]}
+            for unit in self.units
+            if unit["name"] in back
+        ]
+        troubles += self.wait_back(watched)
+        if not troubles:
+            self.store.clear()
+        return paths, troubles
+
+    def wait_back(self, watched):
+        end = self.clock() + self.timeout
+        while watched:
+            found = self.complaint(watched, self.systemd.show([unit["name"] for unit in watched]))
+            if found is None:
+                break
+            if found[2] or self.clock() >= end:
+                return [found[1]]
+            self.sleep(POLL)
+        return []
+
+
+def main():
+    module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
+    os.umask(0o077)
+    call = Apply(module.params, module.run_command, module.check_mode)
+    try:
+        result = call()
+    except (ConfigError, OSError) as error:
+        failure, details = getattr(error, "message", str(error)), getattr(error, "details", {})
+        module.fail_json(msg=failure, **details)
+    else:
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
