@@ -1,0 +1,1 @@
+"""The lab: builds the nodes of an inventory on this machine, converges, proves and tests them."""

@@ -1,0 +1,31 @@
+"""Runs the scripts of benchmarks/ in the lab's environment."""
+
+from __future__ import annotations
+
+from labtool import inventory, lifecycle, paths
+from labtool.environment import environment
+from labtool.system import LabError, say, stream
+
+FOLDER = paths.ROOT / "benchmarks"
+
+
+def run(names: list[str], *, only_list: bool = False) -> int:
+    found = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if not path.stem.startswith("_")}
+    if only_list:
+        print("\n".join(found))
+        return 0
+    unknown = sorted(set(names) - set(found))
+    if unknown:
+        raise LabError(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(found) or '(none)'}.")
+    if not found:
+        raise LabError(f"There is no benchmark in {FOLDER}.")
+    variant = lifecycle.current_variant() or "ideal"
+    settings = environment(inventory.path_of(variant))
+    failed = []
+    for name in names or found:
+        say(f"\n=== {name}")
+        if stream([paths.VENV / "bin" / "python", found[name]], env=settings, cwd=paths.ROOT) != 0:
+            failed.append(name)
+    if failed:
+        raise LabError(f"Failed: {', '.join(failed)}.")
+    return 0

@@ -1,0 +1,119 @@
+"""./lab test: all its parts, each run whatever became of the others, and a summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labtool import inventory, nodes, paths, sanity
+from labtool.environment import environment
+from labtool.system import LabError, lock, say, stream
+from labtool.table import render
+
+DEFAULT_INVENTORY = "ideal"
+
+
+@dataclass(frozen=True)
+class Result:
+    part: str
+    passed: bool
+    seconds: float
+
+
+def names() -> list[str]:
+    return list(_parts())
+
+
+def scenarios() -> list[str]:
+    return sorted(path.parent.name for path in (paths.ROOT / "molecule").glob("*/molecule.yml"))
+
+
+def _parts() -> dict[str, Callable[[], bool]]:
+    parts: dict[str, Callable[[], bool]] = {"lint": lint, "sanity": check_sanity, "unit": unit}
+    return parts | {name: (lambda name=name: scenario(name)) for name in scenarios()}
+
+
+def test(wanted: list[str]) -> int:
+    parts = _parts()
+    if unknown := [name for name in wanted if name not in parts]:
+        raise LabError(f"No such part of the tests: {', '.join(unknown)}. There are: {', '.join(parts)}.")
+    results = [_run(name, parts[name]) for name in wanted or parts]
+    rows = [("PART", "RESULT", "SECONDS")]
+    rows += [(result.part, "passed" if result.passed else "FAILED", f"{result.seconds:.0f}") for result in results]
+    failed = sum(not result.passed for result in results)
+    print(f"\n{render(rows)}\n\n{len(results) - failed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def _run(name: str, part: Callable[[], bool]) -> Result:
+    say(f"\n=== Test: {name}")
+    begin = time.monotonic()
+    try:
+        passed = part()
+    except LabError as error:
+        say(f"lab: {error}")
+        passed = False
+    result = Result(name, passed, time.monotonic() - begin)
+    say(f"=== Test: {name}: {'passed' if passed else 'FAILED'} in {result.seconds:.1f} s")
+    return result
+
+
+def _environment() -> dict[str, str]:
+    plain = {} if sys.stdout.isatty() else {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "True"}
+    return environment(inventory.path_of(DEFAULT_INVENTORY)) | plain
+
+
+def _all_of(commands: list[list[str]]) -> bool:
+    """Run each of them, also after one has failed, so that one run tells all there is to mend."""
+    good = True
+    for command in commands:
+        say(f"--- {' '.join(command)}")
+        good = stream(command, env=_environment(), cwd=paths.ROOT) == 0 and good
+    return good
+
+
+def lint() -> bool:
+    return _all_of(
+        [
+            ["bash", "-n", "lab"],
+            ["ruff", "check", "."],
+            ["yamllint", "--strict", "."],
+            ["ansible-lint", "--offline", "--profile", "production"],
+            ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
+        ]
+    )
+
+
+def check_sanity() -> bool:
+    return sanity.check(_environment())
+
+
+def unit() -> bool:
+    return _all_of([["pytest", "tests/unit"]])
+
+
+def scenario(name: str) -> bool:
+    """Create, converge, converge again, check mode, verify, destroy; nodes are removed whatever happens."""
+    _refuse_incomplete(name)
+    with lock(f"test {name}"):
+        if owner := nodes.owner():
+            say(f"This replaces the cluster that is up (variant {owner[1]} of {owner[0]})")
+        try:
+            command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
+            return stream(command, env=_environment(), cwd=paths.ROOT) == 0
+        finally:
+            nodes.remove()
+            paths.CURRENT.unlink(missing_ok=True)
+
+
+def _refuse_incomplete(name: str) -> None:
+    """Molecule passes over a playbook that is missing, and over a folder without tests, with a mere warning."""
+    folder = paths.ROOT / "molecule"
+    needed = [folder / "shared" / f"{playbook}.yml" for playbook in ("create", "converge", "check_mode", "destroy")]
+    missing = [str(path.relative_to(paths.ROOT)) for path in [*needed, inventory.path_of(name)] if not path.exists()]
+    if not list((folder / name).glob("tests/test_*.py")):
+        missing.append(f"molecule/{name}/tests/test_*.py")
+    if missing:
+        raise LabError(f"The scenario {name} is incomplete, it lacks: {', '.join(missing)}.")

@@ -1,0 +1,143 @@
+"""The verbs of ./lab."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from labtool import bench, checks, inventory, lifecycle, nodes, status
+from labtool.environment import environment
+from labtool.system import LabError, lock, say
+
+DEFAULT_VARIANT = "ideal"
+
+DESCRIPTION = """\
+Builds Dovecot mail clusters on this machine from the inventories of this checkout, and tests them.
+
+  ./lab up                   build, converge and prove the 'ideal' cluster
+  ./lab test                 everything: lint, sanity, unit tests, all scenarios
+  ./lab run ansible all -m ping
+  ./lab down
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.function(arguments)
+    except LabError as error:
+        say(f"lab: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nlab: interrupted. What is half done will be replaced by the next './lab up', or removed by './lab down'.")
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./lab", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    up = verbs.add_parser("up", help="build the nodes of a variant, converge them, prove that mail goes through")
+    up.add_argument("variant", nargs="?", default=DEFAULT_VARIANT, help="a folder of inventories/ (default: %(default)s)")
+    up.set_defaults(function=_up)
+
+    show = verbs.add_parser("status", help="the cluster as it is now")
+    show.add_argument("--json", action="store_true", help="how to reach everything, for programs")
+    show.set_defaults(function=_status)
+
+    test = verbs.add_parser("test", help="run the tests, or some parts of them")
+    test.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them, in this order"
+    )
+    test.set_defaults(function=lambda arguments: checks.test(arguments.parts))
+
+    measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")
+    measure.add_argument("--list", action="store_true", help="only name them")
+    measure.add_argument("benchmarks", nargs="*", metavar="NAME", help="files of benchmarks/ without .py; default: all")
+    measure.set_defaults(function=lambda arguments: bench.run(arguments.benchmarks, only_list=arguments.list))
+
+    command = verbs.add_parser("run", help="run a command with the lab's virtual environment, inventory and keys")
+    command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the command and its arguments")
+    command.set_defaults(function=_run)
+
+    down = verbs.add_parser("down", help="remove everything that up made")
+    down.add_argument("--keep-image", action="store_true", help="keep the image of the nodes for the next up")
+    down.set_defaults(function=_down)
+
+    # For molecule's playbooks and tests; not for people.
+    create = verbs.add_parser("nodes-create")
+    create.add_argument("--variant", required=True)
+    create.set_defaults(function=_nodes_create)
+    destroy = verbs.add_parser("nodes-destroy")
+    destroy.set_defaults(function=_nodes_destroy)
+    for verb, function in (("node-kill", _node_kill), ("node-start", _node_start)):
+        single = verbs.add_parser(verb)
+        single.add_argument("name")
+        single.set_defaults(function=function)
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    with lock("up"):
+        return lifecycle.up(arguments.variant)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    return status.as_json() if arguments.json else status.as_table()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not words:
+        raise LabError("Nothing to run. For example: ./lab run ansible all -m ping")
+    variant = lifecycle.current_variant() or DEFAULT_VARIANT
+    settings = environment(inventory.path_of(variant))
+    try:
+        os.execvpe(words[0], words, settings)
+    except FileNotFoundError:
+        raise LabError(f"There is no command {words[0]!r}.") from None
+    except PermissionError:
+        raise LabError(f"{words[0]!r} is not executable.") from None
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    with lock("down"):
+        return lifecycle.down(keep_image=arguments.keep_image)
+
+
+def _nodes_create(arguments: argparse.Namespace) -> int:
+    with lock("nodes-create"):
+        lifecycle.create_nodes(arguments.variant, fresh=True)
+    return 0
+
+
+def _nodes_destroy(_: argparse.Namespace) -> int:
+    with lock("nodes-destroy"):
+        lifecycle.destroy_nodes()
+    return 0
+
+
+def _node_kill(arguments: argparse.Namespace) -> int:
+    with lock("node-kill"):
+        nodes.kill(_node(arguments.name).name)
+    return 0
+
+
+def _node_start(arguments: argparse.Namespace) -> int:
+    with lock("node-start"):
+        nodes.start(_node(arguments.name))
+    return 0
+
+
+def _node(name: str) -> inventory.Node:
+    cluster = status.current()
+    found = next((node for node in cluster.nodes if node.name == name), None)
+    if found is None:
+        raise LabError(f"There is no node {name!r}; there are: {', '.join(node.name for node in cluster.nodes)}.")
+    return found

@@ -1,0 +1,75 @@
+"""The environment in which Ansible and the tests see the lab: ``./lab run`` gives it to any command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from labtool import paths
+
+SSH_OPTIONS = (
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "LogLevel=ERROR",
+)
+
+
+def ssh(address: str) -> list[str]:
+    """The words that open a root shell on a node; a command may follow them."""
+    return [
+        "ssh",
+        "-i",
+        str(paths.SSH_KEY),
+        *SSH_OPTIONS,
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=5",
+        f"root@{address}",
+    ]
+
+
+def environment(inventory: Path) -> dict[str, str]:
+    """The caller's environment and the lab's settings. What is not the lab's own affair is in ansible.cfg."""
+    link_collection()
+    found = dict(os.environ)
+    for variable in ("PYTHONPATH", "PYTHONHOME"):
+        found.pop(variable, None)
+    return found | {
+        "PATH": f"{paths.VENV / 'bin'}:{found.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
+        "VIRTUAL_ENV": str(paths.VENV),
+        # Ansible refuses to run in a locale that is not UTF-8, as in an empty environment.
+        "LC_ALL": "C.UTF-8",
+        "LAB_ROOT": str(paths.ROOT),
+        "LAB_INVENTORY": str(inventory),
+        "ANSIBLE_CONFIG": str(paths.ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(paths.COLLECTIONS),
+        "ANSIBLE_INVENTORY": str(inventory),
+        "ANSIBLE_REMOTE_USER": "root",
+        "ANSIBLE_PRIVATE_KEY_FILE": str(paths.SSH_KEY),
+        # Nodes come and go with new host keys at the same addresses.
+        "ANSIBLE_HOST_KEY_CHECKING": "False",
+        "ANSIBLE_SSH_ARGS": " ".join(["-o ControlMaster=auto", "-o ControlPersist=120s", *_pairs(SSH_OPTIONS)]),
+        # Short, because a socket's path has room for 108 characters.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(paths.CONTROL_SOCKETS),
+        # The lab's own image: no need to search the nodes for a Python.
+        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+        "ANSIBLE_NOCOWS": "True",
+    }
+
+
+def _pairs(options: tuple[str, ...]) -> list[str]:
+    return [f"{flag} {value}" for flag, value in zip(options[::2], options[1::2], strict=True)]
+
+
+def link_collection() -> None:
+    """Ansible finds the collection by its name; the link makes this checkout it."""
+    paths.COLLECTION.parent.mkdir(parents=True, exist_ok=True)
+    if not paths.COLLECTION.is_symlink() or paths.COLLECTION.resolve() != paths.ROOT:
+        paths.COLLECTION.unlink(missing_ok=True)
+        paths.COLLECTION.symlink_to(paths.ROOT)

@@ -1,0 +1,153 @@
+"""The image of a node: a small Debian server, made once and kept until its recipe changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+from labtool import paths
+from labtool.podman import podman
+from labtool.system import LabError, run, say
+
+SUITE = "bookworm"
+
+# What a minimal server has. Nothing of the mail cluster: the roles install that.
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "python3",
+    "python3-apt",
+    "openssh-server",
+    "iproute2",
+    "nftables",
+    "ca-certificates",
+    "procps",
+    "less",
+)
+
+# Units that would act on the machine that the containers share, or that have no sense in one.
+MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "getty.target",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-binfmt.service",
+    "systemd-modules-load.service",
+    "systemd-networkd.service",
+    "systemd-remount-fs.service",
+    "systemd-udevd.service",
+)
+
+# The kernel settings of a distribution go to the whole machine from a privileged container.
+HOOK = f"""set -eu
+cd "$1"
+rm -f usr/lib/sysctl.d/*.conf etc/machine-id
+: > etc/machine-id
+chroot . systemctl mask {" ".join(MASKED)}
+mkdir -p etc/ssh/sshd_config.d etc/systemd/journald.conf.d root/.ssh
+chmod 0700 root/.ssh
+cat > etc/ssh/sshd_config.d/lab.conf <<END
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+UseDNS no
+MaxStartups 64
+MaxSessions 64
+END
+cat > etc/systemd/journald.conf.d/lab.conf <<END
+[Journal]
+Storage=volatile
+RuntimeMaxUse=32M
+RateLimitIntervalSec=0
+END
+"""
+
+CHANGES = ('--change=CMD ["/lib/systemd/systemd"]', "--change=STOPSIGNAL SIGRTMIN+3")
+
+
+def arguments(target: str | Path) -> list[str]:
+    mirror = os.environ.get("LAB_DEBIAN_MIRROR")
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        f"--customize-hook={HOOK}",
+        SUITE,
+        str(target),
+        *([mirror] if mirror else []),
+    ]
+
+
+def name() -> str:
+    recipe = "\0".join([*arguments("-"), *CHANGES])
+    return f"{paths.IMAGE}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def exists() -> bool:
+    result = podman("image", "exists", name(), check=False)
+    if result.returncode > 1:
+        raise LabError(f"podman cannot read the lab's image storage:\n{result.stderr.strip()}\nRemove it with: ./lab down")
+    return result.returncode == 0
+
+
+def ensure() -> str:
+    """The image's name, after it was built if need be."""
+    if exists():
+        say(f"The node image is there: {name()}")
+        return name()
+    say(f"Building the node image, Debian {SUITE} (about a minute): {name()}")
+    paths.STORE.mkdir(parents=True, exist_ok=True)
+    for remains in paths.STORE.glob("mmdebstrap.*"):
+        # One of a run that was just killed may still be at its own cleaning up.
+        run(["rm", "-rf", "--one-file-system", remains], check=False)
+    archive = paths.STORE / "image.tar"
+    try:
+        _progress(arguments(archive))
+        say("  importing it")
+        podman("import", "--quiet", *CHANGES, archive, name(), timeout=300)
+    finally:
+        archive.unlink(missing_ok=True)
+    return name()
+
+
+def _progress(argv: list[str]) -> None:
+    """Show mmdebstrap's headlines; keep all it said for the case that it fails."""
+    told: list[str] = []
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # Not /tmp, which may be a small memory disk; and here ./lab down finds what a killed run leaves.
+        env=os.environ | {"TMPDIR": str(paths.STORE), "LC_ALL": "C.UTF-8"},
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            told.append(line.rstrip())
+            if line.startswith("I: ") and not line.startswith("I: running --"):
+                say(f"  {line[3:].rstrip()}")
+    if process.returncode != 0:
+        tail = "\n".join(told[-20:])
+        raise LabError(
+            f"mmdebstrap could not build the node image (exit code {process.returncode}):\n{tail}\n"
+            "Is a Debian mirror reachable? Another one can be named with LAB_DEBIAN_MIRROR=http://..."
+        )
+
+
+def remove_others() -> None:
+    """Images of earlier recipes only take space; none is in use when this is called."""
+    listed = podman("images", "--format={{.Repository}}:{{.Tag}}", check=False).stdout.split()
+    for image in listed:
+        if image != name():
+            podman("rmi", "--force", image, check=False)

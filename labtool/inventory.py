@@ -1,0 +1,182 @@
+"""What an inventory says about the lab: its nodes, their addresses, the VIP, the users."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labtool import paths
+from labtool.environment import environment
+from labtool.system import LabError, run
+
+IMPLIED_GROUPS = ("all", "ungrouped")
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    address: str
+    groups: tuple[str, ...]
+    partition: str | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    partition: str | None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    variant: str
+    inventory: Path
+    nodes: tuple[Node, ...]
+    network: ipaddress.IPv4Network
+    vip: str | None
+    users: tuple[User, ...]
+
+    def members(self, group: str) -> list[Node]:
+        return [node for node in self.nodes if group in node.groups]
+
+    @property
+    def gateway(self) -> str:
+        """The lab machine's own address on the nodes' network."""
+        return str(self.network[1])
+
+    @property
+    def entry(self) -> str:
+        """Where clients connect: the VIP, or in a variant without one the first node that takes logins."""
+        if self.vip:
+            return self.vip
+        for group in ("dovecot_proxies", "dovecot_directors", "dovecot_backends"):
+            if members := self.members(group):
+                return members[0].address
+        return self.nodes[0].address
+
+
+def variants() -> list[str]:
+    return sorted(path.parent.name for path in paths.INVENTORIES.glob("*/hosts.yml"))
+
+
+def path_of(variant: str) -> Path:
+    path = paths.INVENTORIES / variant / "hosts.yml"
+    if variant not in variants():
+        raise LabError(f"There is no cluster variant {variant!r}: no file {path}.\nVariants: {', '.join(variants()) or '(none)'}")
+    return path
+
+
+def load(variant: str) -> Cluster:
+    path = path_of(variant)
+    result = run([paths.VENV / "bin" / "ansible-inventory", "-i", path, "--list"], env=environment(path), timeout=120)
+    return parse(variant, path, json.loads(result.stdout))
+
+
+def parse(variant: str, path: Path, listing: dict[str, Any]) -> Cluster:
+    """Read the output of ``ansible-inventory --list``."""
+    hostvars: dict[str, dict[str, Any]] = listing.get("_meta", {}).get("hostvars", {})
+    if not hostvars:
+        raise LabError(f"The inventory {path} names no hosts.")
+    nodes = tuple(_node(path, name, values, _groups_of(listing, name)) for name, values in sorted(hostvars.items()))
+    _refuse_duplicates(path, nodes)
+    network, vip = _network(path, hostvars, nodes)
+    order = {name: place for place, name in enumerate(_order(listing))}
+    return Cluster(
+        variant=variant,
+        inventory=path,
+        nodes=tuple(sorted(nodes, key=lambda node: order.get(node.name, len(order)))),
+        network=network,
+        vip=vip,
+        users=_users(path, hostvars),
+    )
+
+
+def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]) -> Node:
+    address = values.get("ansible_host")
+    try:
+        ipaddress.IPv4Address(address)
+    except (ipaddress.AddressValueError, TypeError):
+        raise LabError(
+            f"{path}: host {name} has ansible_host {address!r}. The lab gives nodes the addresses that the inventory names:"
+            " it needs an IPv4 address there."
+        ) from None
+    kind = values.get("lab_node", "container")
+    if kind == "vm":
+        raise LabError(f"{path}: host {name} wants a virtual machine (lab_node: vm), which the lab does not support yet.")
+    if kind != "container":
+        raise LabError(f"{path}: host {name} has lab_node {kind!r}; possible: container.")
+    partition = values.get("dovecot_partition")
+    return Node(name, str(address), groups, None if partition is None else str(partition), kind)
+
+
+def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
+    """All groups of a host, those above its own included."""
+    found = {group for group, content in listing.items() if group != "_meta" and host in content.get("hosts", [])}
+    grown = True
+    while grown:
+        above = {
+            group for group, content in listing.items() if group != "_meta" and found.intersection(content.get("children", []))
+        }
+        grown = not above <= found
+        found |= above
+    return tuple(sorted(found.difference(IMPLIED_GROUPS)))
+
+
+def _order(listing: dict[str, Any]) -> list[str]:
+    """Hosts in the order of the inventory's groups: the way that mail goes."""
+    names: list[str] = []
+    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends"):
+        pending = [group]
+        while pending:
+            content = listing.get(pending.pop(0), {})
+            names += [host for host in content.get("hosts", []) if host not in names]
+            pending += content.get("children", [])
+    return names
+
+
+def _refuse_duplicates(path: Path, nodes: tuple[Node, ...]) -> None:
+    seen: dict[str, str] = {}
+    for node in nodes:
+        if node.address in seen:
+            raise LabError(f"{path}: hosts {seen[node.address]} and {node.name} have the same ansible_host {node.address}.")
+        seen[node.address] = node.name
+
+
+def _network(
+    path: Path, hostvars: dict[str, dict[str, Any]], nodes: tuple[Node, ...]
+) -> tuple[ipaddress.IPv4Network, str | None]:
+    values = next(iter(hostvars.values()))
+    vip_text, network_text = values.get("dovecot_vip"), values.get("lab_network")
+    try:
+        vip = ipaddress.IPv4Interface(vip_text) if vip_text else None
+        if network_text:
+            network = ipaddress.IPv4Network(network_text)
+        elif vip and vip.network.num_addresses > 2:
+            network = vip.network
+        else:
+            raise LabError(
+                f"{path}: the lab cannot tell the nodes' network."
+                " Set dovecot_vip with its prefix (198.51.100.10/24) or lab_network (198.51.100.0/24)."
+            )
+    except ValueError as error:
+        raise LabError(f"{path}: dovecot_vip {vip_text!r} or lab_network {network_text!r} is no IPv4 network: {error}.") from None
+    for node in nodes:
+        if ipaddress.IPv4Address(node.address) not in network:
+            raise LabError(f"{path}: host {node.name} has address {node.address}, outside the lab's network {network}.")
+        if node.address == str(network[1]):
+            raise LabError(
+                f"{path}: host {node.name} has address {node.address}, which the lab machine itself needs on {network}."
+            )
+    return network, str(vip.ip) if vip else None
+
+
+def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:
+    listed = next((values["dovecot_users"] for values in hostvars.values() if "dovecot_users" in values), [])
+    if not isinstance(listed, list):
+        raise LabError(f"{path}: the lab needs dovecot_users as a list with name and partition, not made by a template.")
+    return tuple(
+        User(str(entry["name"]), None if entry.get("partition") is None else str(entry["partition"])) for entry in listed
+    )

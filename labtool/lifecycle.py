@@ -1,0 +1,86 @@
+"""From nothing to a proven cluster, and back."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls
+from labtool.environment import environment
+from labtool.inventory import Cluster
+from labtool.system import LabError, phase, say, stream
+
+
+def up(variant: str) -> int:
+    begin = time.monotonic()
+    cluster = create_nodes(variant)
+    with phase("Converge: playbooks/site.yml"):
+        converge(cluster)
+    with phase("Proof: a message for a user of each partition"):
+        probe.prove(cluster)
+    say(f"\nThe cluster {variant} is up and proven after {time.monotonic() - begin:.0f} s.\n")
+    return status.as_table()
+
+
+def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
+    """Nodes that answer, and the files beside the inventory that it takes to converge them."""
+    cluster = inventory.load(variant)
+    with phase("Image of the nodes"):
+        nodes.repair()
+        name = image.ensure()
+    with phase(f"Nodes of {cluster.inventory.relative_to(paths.ROOT)}"):
+        if not fresh and nodes.serve_on(cluster, name):
+            say(f"The {len(cluster.nodes)} nodes of variant {variant} are there and answer; using them")
+        else:
+            nodes.remove()
+            if not image.exists():  # what could only be removed by force takes the image along
+                image.ensure()
+            image.remove_others()
+            nodes.create(cluster, name)
+    with phase("Certificate"):
+        tls.ensure(cluster)
+    _remember(variant)
+    return cluster
+
+
+def destroy_nodes() -> None:
+    nodes.remove()
+    paths.CURRENT.unlink(missing_ok=True)
+
+
+def converge(cluster: Cluster) -> None:
+    if not paths.SITE_PLAYBOOK.exists():
+        raise LabError(f"There is no playbook {paths.SITE_PLAYBOOK}; the nodes are up, but bare.")
+    command = [paths.VENV / "bin" / "ansible-playbook", paths.SITE_PLAYBOOK]
+    code = stream(command, env=environment(cluster.inventory), cwd=paths.ROOT, to_stderr=True)
+    if code != 0:
+        raise LabError(
+            f"playbooks/site.yml failed (exit code {code}, see above). The nodes are kept: look at one with"
+            " './lab status', mend the cause, then './lab up' goes on with them."
+        )
+
+
+def down(*, keep_image: bool) -> int:
+    removed = nodes.remove()
+    paths.CURRENT.unlink(missing_ok=True)
+    if kernel.restore_limits():
+        removed.append("the raised inotify limit")
+    if not keep_image:
+        if cgroups.stop():
+            removed.append("the mount namespace of podman")
+        removed += nodes.remove_storage()
+    say("Removed: " + ", ".join(removed) if removed else "There was nothing to remove.")
+    return 0
+
+
+def _remember(variant: str) -> None:
+    paths.CURRENT.write_text(json.dumps({"variant": variant}) + "\n")
+
+
+def current_variant() -> str | None:
+    """The variant that this checkout brought up last and did not take down."""
+    try:
+        variant = json.loads(paths.CURRENT.read_text())["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return variant if variant in inventory.variants() else None

@@ -1,0 +1,115 @@
+"""The bridge that nodes and this machine share."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import secrets
+from typing import Any
+
+from labtool import paths
+from labtool.podman import podman
+from labtool.system import LabError, run
+
+DEFAULT_MTU = 1500
+
+
+def create(network: ipaddress.IPv4Network) -> str:
+    """Make the network of the nodes and give its name."""
+    refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
+    # A new name each time: podman books addresses by the network's name in a place that it shares with
+    # the user's own podman, and the bookings of a lab that was killed stay there.
+    name = f"mailcluster-{secrets.token_hex(4)}"
+    podman(
+        "network",
+        "create",
+        f"--subnet={network}",
+        f"--gateway={network[1]}",
+        f"--opt=mtu={mtu(_json('route', 'show', 'default'), _json('link'))}",
+        name,
+    )
+    # This podman cannot be told the bridge's name. One of our own lets every later run recognise it.
+    file = paths.PODMAN_NETWORKS / f"{name}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface": paths.BRIDGE}, indent=2))
+    return name
+
+
+def existing() -> list[str]:
+    """Names of the networks that podman has for the lab."""
+    return [path.stem for path in paths.PODMAN_NETWORKS.glob("mailcluster-*.json")]
+
+
+def remove() -> list[str]:
+    names = existing()
+    for name in names:
+        podman("network", "rm", "--force", name)
+    return [f"network {name}" for name in names]
+
+
+def raze() -> None:
+    """Take away bridge and packet filter rules of networks that podman does not manage any more."""
+    subnets = [
+        subnet["subnet"]
+        for name in existing()
+        for subnet in json.loads((paths.PODMAN_NETWORKS / f"{name}.json").read_text()).get("subnets", [])
+    ]
+    bridge = [link for link in _json("addr") if link["ifname"] == paths.BRIDGE]
+    subnets += [
+        str(ipaddress.ip_interface(f"{entry['local']}/{entry['prefixlen']}").network)
+        for link in bridge
+        for entry in link.get("addr_info", [])
+    ]
+    run(["ip", "link", "delete", paths.BRIDGE], check=False)
+    for table in ("nat", "filter"):
+        listed = run(["iptables", "--table", table, "--list-rules"], check=False).stdout
+        rules, chains = rules_of(listed, subnets)
+        for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
+            run(["iptables", "--table", table, *words], check=False)
+
+
+def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str]]:
+    """Of the rules that ``iptables -S`` lists, those that netavark made for the subnets, and the chains it made for them."""
+    rules = [
+        words[1:]
+        for words in map(str.split, listed.splitlines())
+        if words[:1] == ["-A"] and any("NETAVARK" in word for word in words) and set(subnets).intersection(words)
+    ]
+    chains = {rule[-1] for rule in rules if re.fullmatch(r"NETAVARK-[0-9A-F]{13}", rule[-1])}
+    return rules, sorted(chains)
+
+
+def refuse_overlap(network: ipaddress.IPv4Network, addresses: list[dict[str, Any]], routes: list[dict[str, Any]]) -> None:
+    """The nodes' network must be nobody else's: traffic of this machine would go to the lab."""
+    taken = {
+        f"interface {link['ifname']} has {entry['local']}/{entry['prefixlen']}": f"{entry['local']}/{entry['prefixlen']}"
+        for link in addresses
+        if link["ifname"] != paths.BRIDGE
+        for entry in link.get("addr_info", [])
+        if entry.get("family") == "inet"
+    }
+    taken |= {
+        f"a route to {route['dst']} goes over {route['dev']}": route["dst"]
+        for route in routes
+        if "dev" in route and route["dev"] != paths.BRIDGE and route.get("dst", "default") != "default"
+    }
+    for reason, text in taken.items():
+        try:
+            other = ipaddress.IPv4Network(text, strict=False)
+        except ValueError:
+            continue  # an IPv6 route
+        if network.overlaps(other):
+            raise LabError(
+                f"The lab's network {network} is in use on this machine: {reason}.\n"
+                "Take that away, or give the inventory other addresses (dovecot_vip, ansible_host)."
+            )
+
+
+def mtu(default_routes: list[dict[str, Any]], links: list[dict[str, Any]]) -> int:
+    """What fits through this machine's way out: a larger bridge would lose large packets to the outside."""
+    devices = {route.get("dev") for route in default_routes}
+    return min((link["mtu"] for link in links if link["ifname"] in devices), default=DEFAULT_MTU)
+
+
+def _json(*words: str) -> list[dict[str, Any]]:
+    return json.loads(run(["ip", "-json", *words]).stdout or "[]")

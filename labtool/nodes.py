@@ -1,0 +1,224 @@
+"""The nodes: made, found again, waited for, and removed with all their remains."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labtool import cgroups, kernel, network, paths, processes
+from labtool.environment import ssh
+from labtool.inventory import Cluster, Node
+from labtool.podman import command, containers, limits, podman
+from labtool.system import LabError, run, say
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LABEL_ROOT = "mailcluster.lab.root"
+LABEL_VARIANT = "mailcluster.lab.variant"
+LABEL_PRINT = "mailcluster.lab.fingerprint"
+
+BOOT_TIMEOUT = 60
+
+
+def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(function, items))
+
+
+def create(cluster: Cluster, image: str) -> None:
+    """Start the nodes and wait until each can be reached."""
+    wanted = fingerprint(cluster, image, ensure_key())
+    name = network.create(cluster.network)
+    kernel.raise_limits()
+    say(f"Starting {len(cluster.nodes)} nodes on {cluster.network}")
+    in_parallel(lambda node: _start(cluster, node, name, image, wanted), cluster.nodes)
+    _await_ssh(cluster.nodes)
+
+
+def serve_on(cluster: Cluster, image: str) -> bool:
+    """Whether the nodes of an earlier run are the very ones that are wanted, and all of them answer."""
+    wanted = fingerprint(cluster, image, ensure_key())
+    found = containers()
+    if {_name(container) for container in found} != {node.name for node in cluster.nodes}:
+        return False
+    if cgroups.needed() and not cgroups.holders():
+        return False
+    if any(_label(c, LABEL_PRINT) != wanted or c.get("State") != "running" for c in found):
+        return False
+    return all(in_parallel(answers, cluster.nodes))
+
+
+def repair() -> None:
+    """Drop what an earlier lab left when podman itself cannot work with it any more."""
+    try:
+        containers()
+    except LabError:
+        remove()
+
+
+def ensure_key() -> str:
+    """The text of the public key that nodes accept; made once in a checkout."""
+    public = paths.SSH_KEY.with_suffix(".pub")
+    if not (paths.SSH_KEY.exists() and public.exists()):
+        paths.SSH_KEY.parent.mkdir(parents=True, exist_ok=True)
+        paths.SSH_KEY.unlink(missing_ok=True)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "mailcluster-lab", "-f", paths.SSH_KEY])
+    return public.read_text().strip()
+
+
+def fingerprint(cluster: Cluster, image: str, public_key: str) -> str:
+    """All that a node was made from: the same print means the same node."""
+    parts = [str(paths.ROOT), image, public_key, str(cluster.network), *(f"{n.name}={n.address}" for n in cluster.nodes)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def answers(node: Node) -> bool:
+    """Whether a command can be run on the node."""
+    try:
+        return run([*ssh(node.address), "true"], check=False, timeout=10).returncode == 0
+    except LabError:
+        return False
+
+
+def _start(cluster: Cluster, node: Node, network_name: str, image: str, wanted: str) -> None:
+    try:
+        podman(
+            "run",
+            "--detach",
+            "--pull=never",
+            f"--name={node.name}",
+            f"--hostname={node.name}",
+            f"--network={network_name}",
+            f"--ip={node.address}",
+            # The same after a restart, as on a real machine; else its neighbours miss it for seconds.
+            f"--mac-address={mac(node.address)}",
+            "--systemd=always",
+            # Its own firewall, VRRP and the sandboxes of systemd units need it.
+            "--privileged",
+            "--pids-limit=-1",
+            *limits(),
+            f"--volume={paths.SSH_KEY.with_suffix('.pub')}:/root/.ssh/authorized_keys:ro",
+            f"--label={LABEL_ROOT}={paths.ROOT}",
+            f"--label={LABEL_VARIANT}={cluster.variant}",
+            f"--label={LABEL_PRINT}={wanted}",
+            image,
+        )
+    except LabError as error:
+        raise LabError(f"Node {node.name} ({node.address}) does not start.\n{error}") from None
+
+
+def mac(address: str) -> str:
+    """A locally administered hardware address made of the IPv4 address."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x6D, *ipaddress.IPv4Address(address).packed))
+
+
+def _await_ssh(nodes: tuple[Node, ...]) -> None:
+    deadline = time.monotonic() + BOOT_TIMEOUT
+    waiting = list(nodes)
+    while waiting:
+        # A port that is not open yet answers at once, and costs less than an ssh that is refused.
+        ready = [node for node in waiting if _listens(node)]
+        ready = [node for node, answer in zip(ready, in_parallel(answers, ready), strict=True) if answer]
+        for node in ready:
+            say(f"  {node.name} ({node.address}) is up")
+            waiting.remove(node)
+        if waiting and time.monotonic() > deadline:
+            names = ", ".join(f"{node.name} ({node.address})" for node in waiting)
+            raise LabError(
+                f"No ssh after {BOOT_TIMEOUT} s on: {names}.\nSee what the node says: {' '.join(map(str, _journal(waiting[0])))}"
+            )
+        time.sleep(0.1)
+
+
+def kill(name: str) -> None:
+    """Cut a node's power."""
+    podman("kill", "--signal=KILL", name)
+    podman("wait", name)
+    forget_connections()
+
+
+def start(node: Node) -> None:
+    """Switch a node on that was killed, and wait until it can be reached."""
+    podman("start", node.name)
+    _await_ssh((node,))
+
+
+def forget_connections() -> None:
+    """A kept ssh connection to a node that is gone would be taken for one to its successor."""
+    shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
+    paths.CONTROL_SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _journal(node: Node) -> list[str]:
+    return command("exec", node.name, "journalctl", "-b", "--no-pager", "-n", "50")
+
+
+def _listens(node: Node) -> bool:
+    try:
+        with socket.create_connection((node.address, 22), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def owner() -> tuple[str, str] | None:
+    """Checkout and variant of the lab that is on this machine, if one is."""
+    found = containers()
+    return (_label(found[0], LABEL_ROOT), _label(found[0], LABEL_VARIANT)) if found else None
+
+
+def _name(container: dict[str, Any]) -> str:
+    return container["Names"][0]
+
+
+def _label(container: dict[str, Any], label: str) -> str:
+    return (container.get("Labels") or {}).get(label, "unknown")
+
+
+def remove() -> list[str]:
+    """Remove nodes and network, whichever checkout they came from and whatever became of them."""
+    removed: list[str] = []
+    try:
+        found = containers()
+        if not found and processes.monitors():
+            raise LabError("its nodes run, but podman does not know them")
+        if found:
+            whose = _label(found[0], LABEL_ROOT)
+            say(f"Removing {len(found)} nodes" + ("" if whose == str(paths.ROOT) else f" of the lab in {whose}"))
+            podman("rm", "--force", "--all", "--time=0", "--volumes")
+            removed.append(f"{len(found)} nodes")
+        removed += network.remove()
+    except LabError as error:
+        say(f"Removing the remains of a broken lab by force, its image too ({error})")
+        removed += _raze()
+    forget_connections()
+    return removed
+
+
+def _raze() -> list[str]:
+    """End the containers without podman, and drop storage and state as a whole."""
+    for pid in [*processes.contained(), *processes.monitors()]:
+        processes.kill(pid)
+    network.raze()
+    cgroups.stop()
+    return ["remains of a broken lab", *remove_storage()]
+
+
+def remove_storage() -> list[str]:
+    """All of podman's own: images, layers, state. Mounts below would make a plain removal stop half-way."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in sorted(mounted, reverse=True):
+        if Path(point).is_relative_to(paths.STORE) or Path(point).is_relative_to(paths.STATE):
+            run(["umount", "--lazy", point], check=False)
+    existed = paths.STORE.exists()
+    for folder in (paths.STORE, paths.PODMAN_RUN, paths.PODMAN_TMP):
+        run(["rm", "-rf", folder])
+    return [f"storage {paths.STORE}"] if existed else []

@@ -1,0 +1,31 @@
+"""Where things are: in the checkout, and (one lab a machine) machine-wide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+INVENTORIES = ROOT / "inventories"
+SITE_PLAYBOOK = ROOT / "playbooks" / "site.yml"
+
+# State of this checkout, git-ignored.
+LAB = ROOT / ".lab"
+SSH_KEY = LAB / "ssh" / "id_ed25519"
+COLLECTIONS = LAB / "collections"
+COLLECTION = COLLECTIONS / "ansible_collections" / "mailcluster" / "dovecot"
+CURRENT = LAB / "lab.json"
+
+# State of the machine: there is one lab at a time, whichever checkout it came from.
+STATE = Path("/run/mailcluster-lab")
+STORE = Path("/var/lib/mailcluster-lab")
+LOCK = STATE / "lock"
+BOOT_ID = STATE / "boot_id"
+CONTROL_SOCKETS = STATE / "cp"
+PODMAN_ROOT = STORE / "storage"
+PODMAN_NETWORKS = STORE / "networks"
+PODMAN_RUN = STATE / "run"
+PODMAN_TMP = STATE / "tmp"
+
+BRIDGE = "mailcluster0"
+IMAGE = "localhost/mailcluster-lab-node"

@@ -1,0 +1,63 @@
+"""podman with a storage, network configuration and state of its own, so a user's own podman is left alone."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from labtool import cgroups, paths
+from labtool.system import LabError, complaint, run
+
+CAP_SYS_RESOURCE = 24
+
+
+def command(*words: str | Path) -> list[str]:
+    return [
+        *cgroups.prefix(),
+        "podman",
+        f"--root={paths.PODMAN_ROOT}",
+        f"--runroot={paths.PODMAN_RUN}",
+        f"--tmpdir={paths.PODMAN_TMP}",
+        f"--network-config-dir={paths.PODMAN_NETWORKS}",
+        "--network-backend=netavark",
+        "--storage-driver=overlay",
+        "--cgroup-manager=cgroupfs",
+        "--events-backend=none",
+        *(str(word) for word in words),
+    ]
+
+
+def podman(*words: str | Path, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    # Interrupted half-way, it leaves layers and locks that the next command trips over.
+    result = run(command(*words), check=False, timeout=timeout, to_the_end=True)
+    if check and result.returncode != 0:
+        raise LabError(f"podman {words[0]} failed with exit code {result.returncode}: {complaint(result)}")
+    return result
+
+
+def containers() -> list[dict[str, Any]]:
+    """All containers of the lab; none when there is no lab at all (then podman is not even asked)."""
+    if not paths.PODMAN_ROOT.exists():
+        return []
+    result = podman("ps", "--all", "--format=json", check=False, timeout=30)
+    if result.returncode != 0:
+        raise LabError(f"podman cannot list the lab's nodes:\n{result.stderr.strip()}\nRemove the lab with: ./lab down")
+    return json.loads(result.stdout or "[]") or []
+
+
+def limits() -> list[str]:
+    """Resource limits: a process without CAP_SYS_RESOURCE must not try to raise its own, and crun would."""
+    if _has_capability(CAP_SYS_RESOURCE):
+        return []
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return [f"--ulimit=nofile={files}:{files}", "--ulimit=nproc=32768:32768"]
+
+
+def _has_capability(number: int) -> bool:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> number & 1)
+    return False

@@ -1,0 +1,50 @@
+"""The lab's processes, found without podman's help."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from labtool import paths
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Every process and its words; one that ends meanwhile is left out."""
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+
+
+def monitors() -> dict[int, str]:
+    """The conmon processes of our containers, and whose container each one watches."""
+    storage = f"{paths.PODMAN_ROOT}/"
+    return {
+        pid: words[words.index("-c") + 1]
+        for pid, words in command_lines()
+        if Path(words[0]).name == "conmon" and "-c" in words and any(word.startswith(storage) for word in words)
+    }
+
+
+def contained() -> list[int]:
+    """What runs in our containers. A container's id is in its processes' cgroup, even after its monitor has died."""
+    stored = (path.name for path in (paths.PODMAN_ROOT / "overlay-containers").glob("[0-9a-f]" * 64))
+    marks = {f"libpod-{container}" for container in (*stored, *monitors().values())}
+    found = []
+    for pid in _pids() if marks else ():
+        with contextlib.suppress(OSError):
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
+            if any(mark in groups for mark in marks):
+                found.append(pid)
+    return found
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,15 @@
+"""Lets the unit tests import the collection by its full name, as Ansible does."""
+
+from __future__ import annotations
+
+import sys
+
+from ansible.utils.collection_loader import AnsibleCollectionConfig
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+from labtool import environment, paths
+
+environment.link_collection()
+if AnsibleCollectionConfig.collection_finder is None:
+    _AnsibleCollectionFinder(paths=[str(paths.COLLECTIONS)])._install()
+sys.path.insert(0, str(paths.COLLECTIONS))

@@ -1,0 +1,106 @@
+"""What the lab reads out of an inventory, and which inventories it refuses."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from labtool import inventory
+from labtool.system import LabError
+
+LISTING = {
+    "_meta": {
+        "hostvars": {
+            "lb1": {"ansible_host": "198.51.100.11", "dovecot_vip": "198.51.100.10/24"},
+            "a2": {"ansible_host": "198.51.100.32", "dovecot_vip": "198.51.100.10/24", "dovecot_partition": "a"},
+            "a1": {
+                "ansible_host": "198.51.100.31",
+                "dovecot_vip": "198.51.100.10/24",
+                "dovecot_partition": "a",
+                "dovecot_users": [{"name": "alice@example.org", "partition": "a", "password": "{{ never read }}"}],
+            },
+        }
+    },
+    "all": {"children": ["ungrouped", "dovecot_cluster"]},
+    "dovecot_cluster": {"children": ["dovecot_backends", "dovecot_loadbalancers", "dovecot_replicated"]},
+    "dovecot_loadbalancers": {"hosts": ["lb1"]},
+    "dovecot_backends": {"children": ["partition_a"]},
+    "dovecot_replicated": {"children": ["partition_a"]},
+    "partition_a": {"hosts": ["a1", "a2"]},
+}
+
+
+@pytest.fixture
+def listing():
+    return copy.deepcopy(LISTING)
+
+
+def parse(listing):
+    return inventory.parse("test", Path("inventories/test/hosts.yml"), listing)
+
+
+def test_nodes_come_in_the_order_that_mail_goes(listing):
+    assert [node.name for node in parse(listing).nodes] == ["lb1", "a1", "a2"]
+
+
+def test_groups_include_those_above_but_not_the_implied_ones(listing):
+    node = next(node for node in parse(listing).nodes if node.name == "a1")
+    assert node.groups == ("dovecot_backends", "dovecot_cluster", "dovecot_replicated", "partition_a")
+    assert (node.partition, node.kind) == ("a", "container")
+
+
+def test_network_and_vip(listing):
+    cluster = parse(listing)
+    assert (str(cluster.network), cluster.vip, cluster.gateway, cluster.entry) == (
+        "198.51.100.0/24",
+        "198.51.100.10",
+        "198.51.100.1",
+        "198.51.100.10",
+    )
+
+
+def test_without_a_vip_clients_enter_at_the_first_backend(listing):
+    for values in listing["_meta"]["hostvars"].values():
+        values.pop("dovecot_vip")
+        values["lab_network"] = "198.51.100.0/24"
+    cluster = parse(listing)
+    assert (cluster.vip, cluster.entry) == (None, "198.51.100.31")
+
+
+def test_users(listing):
+    assert parse(listing).users == (inventory.User("alice@example.org", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ansible_host": "a1.example.org"}, ["a1", "ansible_host", "a1.example.org"]),
+        ({"ansible_host": None}, ["a1", "ansible_host"]),
+        ({"ansible_host": "198.51.100.32"}, ["a1", "a2", "198.51.100.32"]),
+        ({"ansible_host": "192.0.2.31"}, ["a1", "192.0.2.31", "198.51.100.0/24"]),
+        ({"ansible_host": "198.51.100.1"}, ["a1", "198.51.100.1"]),
+        ({"lab_node": "vm"}, ["a1", "lab_node"]),
+        ({"lab_node": "zone"}, ["a1", "zone", "container"]),
+        ({"dovecot_users": "{{ from_elsewhere }}"}, ["dovecot_users"]),
+    ],
+)
+def test_refusals_name_host_variable_and_value(listing, change, words):
+    listing["_meta"]["hostvars"]["a1"].update(change)
+    with pytest.raises(LabError) as caught:
+        parse(listing)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("vip", [None, "198.51.100.10", "nonsense/24"])
+def test_the_network_must_be_known(listing, vip):
+    for values in listing["_meta"]["hostvars"].values():
+        values["dovecot_vip"] = vip
+    with pytest.raises(LabError, match="dovecot_vip"):
+        parse(listing)
+
+
+def test_an_empty_inventory_is_refused():
+    with pytest.raises(LabError, match="no hosts"):
+        parse({"_meta": {"hostvars": {}}, "all": {}})
