@@ -1,0 +1,132 @@
+"""What fails at three in the morning: each time mail still goes in and out, and does again afterwards.
+
+Deliveries repeat as a mail server's queue does; a login may be cut, the next one must succeed.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from clients import eventually
+
+
+@pytest.fixture
+def mail_flows(clients, users):
+    """A function: one message for a user of each partition goes in and comes out."""
+    def check(seconds=60):
+        for partition, names in users.items():
+            user = names[3]
+            message_id = eventually(
+                lambda user=user: clients.deliver(user), seconds, f"a delivery to {user} of partition {partition}")
+            eventually(lambda user=user, message_id=message_id: clients.has(user, message_id), seconds,
+                       f"the message of {user} of partition {partition} by IMAP")
+    check()
+    return check
+
+
+@pytest.fixture
+def healed(lab_is_whole, lab_node):
+    """Afterwards the cluster is whole again, else the next test would fail for this one's reason."""
+    yield
+    for node in list(lab_node.killed):
+        lab_node.start(node)
+    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
+
+
+def test_haproxy_stops_on_the_holder_of_the_vip(nodes, vip_holder, mail_flows, healed):
+    holder = vip_holder()
+    holder.run("systemctl stop haproxy")
+    eventually(lambda: vip_holder().name != holder.name, 20, "the VIP's move to the other load balancer")
+    mail_flows()
+    holder.run("systemctl start haproxy")
+    mail_flows()
+
+
+def test_a_whole_load_balancer_dies(lab_node, vip_holder, mail_flows, healed):
+    holder = vip_holder()
+    lab_node.kill(holder)
+    eventually(lambda: vip_holder().name != holder.name, 20, "the VIP's move to the other load balancer")
+    mail_flows()
+    lab_node.start(holder)
+    mail_flows()
+
+
+def test_a_director_dies(nodes, lab_node, mail_flows, healed):
+    director = nodes.of("dovecot_directors")[0]
+    lab_node.kill(director)
+    mail_flows()
+    lab_node.start(director)
+    mail_flows()
+
+
+@pytest.mark.parametrize("how", ["dovecot stops", "the node dies", "dovecot hangs"])
+def test_a_backend_fails(how, nodes, lab_node, mail_flows, users, healed):
+    """Nobody is awake: the directors' monitor sends its users to the partner, and takes it back later."""
+    backend = nodes.pair_of("a")[0]
+    if how == "dovecot stops":
+        backend.run("systemctl stop dovecot")
+    elif how == "the node dies":
+        lab_node.kill(backend)
+    else:
+        backend.run("systemctl kill --signal=STOP dovecot")
+
+    eventually(lambda: state_of(backend, nodes) == "down", 40, f"{backend.name} down at the directors")
+    mail_flows()
+
+    if how == "dovecot stops":
+        backend.run("systemctl start dovecot")
+    elif how == "the node dies":
+        lab_node.start(backend)
+    else:
+        backend.run("systemctl kill --signal=CONT dovecot")
+    eventually(lambda: state_of(backend, nodes) == "up", 40, f"{backend.name} up again at the directors")
+    mail_flows()
+
+
+def state_of(backend, nodes):
+    rows = nodes.of("dovecot_directors")[0].doveadm("director", "status")
+    return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
+
+
+def test_a_backend_that_an_operator_took_down_stays_down(nodes, mail_flows, healed):
+    """Planned work: it answers all the time, or again, and still gets no users until it is raised."""
+    backend = nodes.pair_of("b")[0]
+    director = nodes.of("dovecot_directors")[0]
+    director.run("doveadm director down %s", backend.address)
+    director.run("doveadm director flush %s", backend.address)
+    time.sleep(4)
+    backend.run("systemctl restart dovecot")
+    mail_flows()
+    time.sleep(10)  # longer than the monitor needs to take a backend back
+    assert state_of(backend, nodes) == "down"
+    director.run("doveadm director up %s", backend.address)
+
+
+def test_what_was_delivered_while_a_backend_was_down_is_on_it_afterwards(
+        nodes, clients, users, replicated, healed):
+    backend, partner = nodes.pair_of("a")
+    user = users["a"][0]
+    backend.run("systemctl stop dovecot")
+    # as a mail server's queue would, until the directors have noticed
+    delivered = [clients.deliver(user, attempts=60) for _number in range(5)]
+    backend.run("systemctl start dovecot")
+    partner.run("doveadm replicator replicate -p high %s", user)
+    for message_id in delivered:
+        replicated(user, "a", message_id)
+
+
+def test_an_operators_drain_survives_a_deployment_and_a_directors_restart(nodes, ansible, healed):
+    backend = nodes.pair_of("b")[1]
+    one, other = nodes.of("dovecot_directors")
+    one.run("doveadm director update %s 0", backend.address)
+    try:
+        other.run("systemctl restart dovecot")
+        done = ansible("site.yml")
+        assert done.returncode == 0, done.stdout[-3000:]
+        for director in (one, other):
+            rows = director.doveadm("director", "status")
+            weights = {row["mail server ip"]: row["vhosts"] for row in rows}
+            assert weights[backend.address] == "0", f"{director.name} gave the drained backend users again"
+    finally:
+        one.run("doveadm director update %s 100", backend.address)

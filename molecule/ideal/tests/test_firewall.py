@@ -1,0 +1,67 @@
+"""The private ports are closed from outside, and open where they must be."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+
+import pytest
+
+RING, DOVEADM = 9090, 12345
+PROXIED = (10143, 10993, 10110, 10995, 10024, 14190)
+
+
+def is_open(address, port, source=None):
+    try:
+        socket.create_connection((address, port), 1.5, source_address=(source, 0) if source else None).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("port", (RING, *PROXIED))
+def test_director_ports_are_closed_from_outside(port, nodes):
+    for node in nodes.of("dovecot_directors"):
+        assert str(port) in node.run("ss -ltnH"), f"nothing listens on {port} of {node.name}, the test proves nothing"
+        assert not is_open(node.address, port), f"{node.name} answers on {port}"
+
+
+def test_doveadm_ports_are_closed_from_outside(nodes):
+    for node in nodes.of("dovecot_backends"):
+        assert str(DOVEADM) in node.run("ss -ltnH")
+        assert not is_open(node.address, DOVEADM), f"{node.name} answers on {DOVEADM}"
+
+
+def test_lmtp_is_open_to_the_declared_mail_server_only(nodes, lab, second_address):
+    addresses = [lab["vip"], *(node.address for node in nodes.values() if "dovecot_loadbalancers" not in node.groups)]
+    for address in addresses:
+        with smtplib.LMTP(address, lab["ports"]["lmtp"], timeout=5) as lmtp:
+            assert lmtp.noop()[0] == 250
+        assert not is_open(address, lab["ports"]["lmtp"], source=second_address), f"{address} answers to everyone"
+
+
+def test_the_cluster_itself_gets_through(nodes):
+    one, other = nodes.of("dovecot_directors")
+    assert one.host.addr(other.address).port(RING).is_reachable
+    balancer = nodes.of("dovecot_loadbalancers")[0]
+    for port in PROXIED:
+        assert balancer.host.addr(one.address).port(port).is_reachable
+    one, other = nodes.pair_of("a")
+    assert one.host.addr(other.address).port(DOVEADM).is_reachable
+
+
+def test_other_tables_are_left_alone(nodes):
+    node = nodes["a1"]
+    node.run("nft add table inet of_somebody_else")
+    node.run("systemctl reload mailcluster-dovecot-firewall")
+    tables = node.run("nft list tables")
+    node.run("nft delete table inet of_somebody_else")
+    assert "of_somebody_else" in tables and "mailcluster_dovecot" in tables
+
+
+def test_the_table_is_back_after_the_distributions_firewall_was_restarted(nodes):
+    node = nodes["a2"]
+    node.run("systemctl restart nftables")
+    assert "mailcluster_dovecot" in node.run("nft list tables")
+    node.run("systemctl stop nftables")
+    node.run("systemctl start mailcluster-dovecot-firewall")
