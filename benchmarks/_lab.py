@@ -1,0 +1,41 @@
+"""What the benchmarks share: the running lab, and how a figure is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT / "molecule" / "shared"))
+
+
+def status():
+    """The running lab, as `./lab status --json` tells it."""
+    done = subprocess.run([CHECKOUT / "lab", "status", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit("This benchmark needs a running cluster: ./lab up")
+    return json.loads(done.stdout)
+
+
+def machine():
+    """One line about the machine that was measured on."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")), "unknown processor")
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024 // 1024
+    return f"{os.cpu_count()} cores ({model}), {memory} GiB, all nodes on this one machine"
+
+
+def show(name, value):
+    print(f"  {name:<66} {value}", flush=True)
+
+
+def spread(values, unit, digits=1):
+    """Median and p99 in words."""
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))]
+    return f"median {statistics.median(values):.{digits}f} {unit}, p99 {p99:.{digits}f} {unit}, {len(values)} samples"

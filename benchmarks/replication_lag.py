@@ -1,0 +1,44 @@
+"""From a message appended on one node to the same message visible on its partner."""
+
+from __future__ import annotations
+
+import time
+
+from _lab import machine, show, spread, status
+from clients import Clients, must
+
+SAMPLES = 200
+DEADLINE = 30  # seconds
+
+
+def main():
+    lab = status()
+    clients = Clients(lab)
+    user = lab["users"][0]
+    pair = [node for node in lab["nodes"] if node["partition"] == user["partition"]]
+    lags = []
+    with clients.imap(user["name"], host=pair[0]["address"]) as writer, \
+            clients.imap(user["name"], host=pair[1]["address"]) as reader:
+        seen = count(reader)
+        for _sample in range(SAMPLES):
+            must(writer.append("INBOX", None, None, b"Subject: lag\r\n\r\nx"))
+            begin = time.monotonic()
+            while count(reader) == seen:
+                assert time.monotonic() - begin < DEADLINE, f"nothing on {pair[1]['name']} after {DEADLINE} s"
+            lags.append((time.monotonic() - begin) * 1000)
+            seen += 1
+        must(reader.store("1:*", "+FLAGS", r"\Deleted"))
+        must(reader.expunge())
+    print(f"\nReplication lag, {pair[0]['name']} to {pair[1]['name']}, {machine()}")
+    show("append to visible", spread(lags, "ms"))
+
+
+def count(connection):
+    """Messages of the INBOX, as the server told with its last answer."""
+    connection.noop()
+    told = connection.untagged_responses.get("EXISTS")
+    return int(told[-1]) if told else 0
+
+
+if __name__ == "__main__":
+    main()
