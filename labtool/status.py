@@ -103,7 +103,7 @@ def as_table() -> int:
     """Print the table and how to log in; 1 when something is not as it should be."""
     cluster = current()
     answers = dict(zip((n.name for n in cluster.nodes), nodes.in_parallel(ask, cluster.nodes), strict=True))
-    assigned = users_of_backends(answers)
+    assigned = assignments(answers)
     rows, healthy = [], True
     for node in cluster.nodes:
         state, good = judge(cluster, node, answers[node.name], assigned)
@@ -148,7 +148,7 @@ def understand(text: str) -> Answer:
     return Answer(texts, services)
 
 
-def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, int]) -> tuple[str, bool]:
+def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]) -> tuple[str, bool]:
     """A node's state in words, and whether it is as it should be."""
     if answer.texts is None:
         return "unreachable", False
@@ -163,7 +163,7 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, int]
         words.append(text)
         good = good and text == "ring synced"
     if "dovecot_backends" in node.groups and node.address in assigned:
-        words.append(f"{count} user" if (count := assigned[node.address]) == 1 else f"{count} users")
+        words.append(assigned[node.address])
     if "dovecot_replicated" in node.groups:
         text, fine = replication_state(answer.rows("replication"), answer.rows("replicated users"))
         words.append(text)
@@ -180,16 +180,20 @@ def ring_state(rows: list[dict[str, Any]]) -> str:
     return next((str(row.get("status")) for row in rows if row.get("type") == "self"), "no answer from the ring")
 
 
-def users_of_backends(answers: dict[str, Answer]) -> dict[str, int]:
-    """How many users the ring has assigned to each backend, as the first director that answers tells it."""
+def assignments(answers: dict[str, Answer]) -> dict[str, str]:
+    """What the ring says of each backend, in words, as the first director that answers tells it."""
     for answer in answers.values():
         if rows := answer.rows("director"):
-            found: dict[str, int] = {}
-            for row in rows:
-                address = str(row.get("mail server ip"))
-                found[address] = found.get(address, 0) + int(row.get("users", 0))
-            return found
+            return {str(row.get("mail server ip")): _assignment(row) for row in rows}
     return {}
+
+
+def _assignment(row: dict[str, Any]) -> str:
+    users = str(row.get("users", 0))
+    words = "1 user" if users == "1" else f"{users} users"
+    if row.get("state") != "up":
+        return f"{words}, down at the directors"
+    return f"{words}, drained" if row.get("vhosts") == "0" else words
 
 
 def replication_state(summary: list[dict[str, Any]], listed: list[dict[str, Any]]) -> tuple[str, bool]:

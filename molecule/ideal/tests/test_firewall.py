@@ -65,3 +65,14 @@ def test_the_table_is_back_after_the_distributions_firewall_was_restarted(nodes)
     assert "mailcluster_dovecot" in node.run("nft list tables")
     node.run("systemctl stop nftables")
     node.run("systemctl start mailcluster-dovecot-firewall")
+
+
+def test_it_can_be_switched_off_and_on_again(ansible, nodes, second_address, lab):
+    node = nodes["b1"]
+    try:
+        assert ansible("site.yml", "--limit", node.name, "-e", '{"dovecot_firewall": false}').returncode == 0
+        assert "mailcluster_dovecot" not in node.run("nft list tables")
+        assert is_open(node.address, lab["ports"]["lmtp"], source=second_address)
+    finally:
+        assert ansible("site.yml", "--limit", node.name).returncode == 0
+    assert not is_open(node.address, lab["ports"]["lmtp"], source=second_address)

@@ -44,10 +44,18 @@ def test_ring():
     assert status.judge(CLUSTER, DIRECTOR, answer({"dovecot": "active"}, ring=[]), {})[1] is False
 
 
-def test_users_are_counted_by_the_first_director_that_answers():
-    rows = [{"mail server ip": "198.51.100.31", "users": "3"}, {"mail server ip": "198.51.100.32", "users": "0"}]
+def test_the_first_director_that_answers_tells_of_the_backends():
+    rows = [
+        {"mail server ip": "198.51.100.31", "users": "3", "state": "up", "vhosts": "100"},
+        {"mail server ip": "198.51.100.32", "users": "1", "state": "down", "vhosts": "100"},
+        {"mail server ip": "198.51.100.41", "users": "0", "state": "up", "vhosts": "0"},
+    ]
     answers = {"lb1": Answer({}), "director1": Answer(None), "director2": answer({}, director=rows)}
-    assert status.users_of_backends(answers) == {"198.51.100.31": 3, "198.51.100.32": 0}
+    assert status.assignments(answers) == {
+        "198.51.100.31": "3 users",
+        "198.51.100.32": "1 user, down at the directors",
+        "198.51.100.41": "0 users, drained",
+    }
 
 
 def test_replication():
@@ -57,7 +65,7 @@ def test_replication():
         {"field": "Waiting 'failed' requests", "value": "7"},
     ]
     texts = {"replication": json.dumps(summary), "replicated users": json.dumps([{"username": "alice", "failed": "-"}])}
-    assert status.judge(CLUSTER, BACKEND, Answer(texts, {}), {"198.51.100.31": 1}) == (
+    assert status.judge(CLUSTER, BACKEND, Answer(texts, {}), {"198.51.100.31": "1 user"}) == (
         "1 user, replication: 3 queued, 0 failed",
         True,
     )
