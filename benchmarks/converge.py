@@ -14,6 +14,7 @@ import time
 
 import yaml
 from _lab import CHECKOUT, machine, show
+
 from labtool import inventory, lifecycle
 from labtool.environment import environment, ssh
 from labtool.nodes import in_parallel

@@ -29,7 +29,7 @@ def prefix() -> list[str]:
     if not needed():
         return []
     # When only the holder was killed, the monitors of its containers still live in the namespace.
-    living = [*holders(), *(pid for pid in processes.monitors() if _is_unified(pid))]
+    living = holders() or [pid for pid in processes.monitors() if _is_unified(pid)]
     return ["nsenter", "-t", str(living[0] if living else _start()), "-m", "--"]
 
 

@@ -102,7 +102,9 @@ def scenario(name: str) -> bool:
             say(f"This replaces the cluster that is up (variant {owner[1]} of {owner[0]})")
         try:
             command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
-            return stream(command, env=_environment(), cwd=paths.ROOT) == 0
+            # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
+            state = {"MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name)}
+            return stream(command, env=_environment() | state, cwd=paths.ROOT) == 0
         finally:
             nodes.remove()
             paths.CURRENT.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls
@@ -69,6 +70,8 @@ def down(*, keep_image: bool) -> int:
         if cgroups.stop():
             removed.append("the mount namespace of podman")
         removed += nodes.remove_storage()
+        shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
+        paths.BOOT_ID.unlink(missing_ok=True)
     say("Removed: " + ", ".join(removed) if removed else "There was nothing to remove.")
     return 0
 

@@ -31,7 +31,9 @@ def create(network: ipaddress.IPv4Network) -> str:
     )
     # This podman cannot be told the bridge's name. One of our own lets every later run recognise it.
     file = paths.PODMAN_NETWORKS / f"{name}.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface": paths.BRIDGE}, indent=2))
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface": paths.BRIDGE}, indent=2))
+    draft.rename(file)
     return name
 
 
@@ -47,25 +49,27 @@ def remove() -> list[str]:
     return [f"network {name}" for name in names]
 
 
-def raze() -> None:
-    """Take away bridge and packet filter rules of networks that podman does not manage any more."""
-    subnets = [
-        subnet["subnet"]
-        for name in existing()
-        for subnet in json.loads((paths.PODMAN_NETWORKS / f"{name}.json").read_text()).get("subnets", [])
-    ]
+def raze() -> list[str]:
+    """Take away bridge and packet filter rules that podman has forgotten; normally there are none."""
     bridge = [link for link in _json("addr") if link["ifname"] == paths.BRIDGE]
-    subnets += [
+    if not bridge and not existing():
+        return []
+    subnets = [
         str(ipaddress.ip_interface(f"{entry['local']}/{entry['prefixlen']}").network)
         for link in bridge
         for entry in link.get("addr_info", [])
     ]
+    for name in existing():
+        file = paths.PODMAN_NETWORKS / f"{name}.json"
+        subnets += [subnet["subnet"] for subnet in json.loads(file.read_text()).get("subnets", [])]
+        file.unlink()
     run(["ip", "link", "delete", paths.BRIDGE], check=False)
     for table in ("nat", "filter"):
         listed = run(["iptables", "--table", table, "--list-rules"], check=False).stdout
         rules, chains = rules_of(listed, subnets)
         for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
             run(["iptables", "--table", table, *words], check=False)
+    return [f"bridge {paths.BRIDGE}"]
 
 
 def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str]]:

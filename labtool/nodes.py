@@ -59,8 +59,10 @@ def serve_on(cluster: Cluster, image: str) -> bool:
 def repair() -> None:
     """Drop what an earlier lab left when podman itself cannot work with it any more."""
     try:
-        containers()
+        lost = not containers() and processes.monitors()
     except LabError:
+        lost = True
+    if lost:
         remove()
 
 
@@ -186,6 +188,8 @@ def _label(container: dict[str, Any], label: str) -> str:
 def remove() -> list[str]:
     """Remove nodes and network, whichever checkout they came from and whatever became of them."""
     removed: list[str] = []
+    known = processes.containers()
+    broken = None
     try:
         found = containers()
         if not found and processes.monitors():
@@ -197,19 +201,17 @@ def remove() -> list[str]:
             removed.append(f"{len(found)} nodes")
         removed += network.remove()
     except LabError as error:
-        say(f"Removing the remains of a broken lab by force, its image too ({error})")
-        removed += _raze()
+        broken = error
+    # When podman has lost its state, it removes what it believes to be stopped, and leaves it running.
+    for pid in [*processes.contained(known), *processes.monitors()]:
+        processes.kill(pid)
+    removed += network.raze()
+    if broken:
+        say(f"Removing the remains of a broken lab by force, its image too ({broken})")
+        cgroups.stop()
+        removed += ["remains of a broken lab", *remove_storage()]
     forget_connections()
     return removed
-
-
-def _raze() -> list[str]:
-    """End the containers without podman, and drop storage and state as a whole."""
-    for pid in [*processes.contained(), *processes.monitors()]:
-        processes.kill(pid)
-    network.raze()
-    cgroups.stop()
-    return ["remains of a broken lab", *remove_storage()]
 
 
 def remove_storage() -> list[str]:

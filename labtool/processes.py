@@ -32,10 +32,15 @@ def monitors() -> dict[int, str]:
     }
 
 
-def contained() -> list[int]:
-    """What runs in our containers. A container's id is in its processes' cgroup, even after its monitor has died."""
+def containers() -> set[str]:
+    """The ids of our containers, running or not."""
     stored = (path.name for path in (paths.PODMAN_ROOT / "overlay-containers").glob("[0-9a-f]" * 64))
-    marks = {f"libpod-{container}" for container in (*stored, *monitors().values())}
+    return {*stored, *monitors().values()}
+
+
+def contained(containers: set[str]) -> list[int]:
+    """What runs in these containers: the id is in its processes' cgroup, even when monitor and state are gone."""
+    marks = [f"libpod-{container}" for container in containers]
     found = []
     for pid in _pids() if marks else ():
         with contextlib.suppress(OSError):

@@ -158,6 +158,13 @@ problems:
   returned: when the configuration was refused
   type: list
   elements: str
+pending:
+  description:
+    - Whether files are installed on this host that are not in force yet, from this call or from an earlier one.
+    - M(mailcluster.dovecot.config_apply) brings them into force.
+  returned: success
+  type: bool
+  sample: true
 restored_files:
   description: The files of earlier calls that were taken back because of the refusal.
   returned: when the configuration was refused
@@ -283,7 +290,8 @@ class Call:
         wanted = wanted_files(self.params, self.accounts)
         self.store.lock()
         try:
-            return self.converge(wanted)
+            result = self.converge(wanted)
+            return dict(result, pending=self.store.pending() is not None)
         finally:
             self.store.unlock()
 

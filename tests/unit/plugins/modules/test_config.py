@@ -120,7 +120,7 @@ def test_an_unchanged_run_writes_and_validates_nothing(host):
     host.config(files)
     before, host.runs = host.snapshot(), []
     result = host.config(files)
-    assert result == {"changed": False, "changed_files": [], "removed_files": [], "units": []}
+    assert result == {"changed": False, "changed_files": [], "removed_files": [], "units": [], "pending": True}
     assert host.snapshot() == before
     assert host.runs == []
 
