@@ -32,7 +32,9 @@ def archive(tmp_path_factory):
 @pytest.fixture(scope="module")
 def installed(archive, tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
-    run("ansible-galaxy", "collection", "install", archive, "--collections-path", folder, "--offline")
+    # the path of the lab's environment has this checkout, which would do for an installation
+    run("ansible-galaxy", "collection", "install", archive, "--collections-path", folder, "--offline",
+        ANSIBLE_COLLECTIONS_PATH=str(folder))
     return folder
 
 
