@@ -17,13 +17,15 @@ description:
     assigned anew.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
 attributes:
   check_mode:
     support: full
-    description: Tells what it would change, and changes nothing.
   diff_mode:
     support: full
-    description: Shows the list before and after.
+  idempotent:
+    support: full
 options:
   backends:
     description: The backends that the ring shall have.

@@ -14,10 +14,15 @@ description:
   - Fails with the step that failed.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
 attributes:
   check_mode:
     support: full
-    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
 options:
   host:
     description: Address or name to connect to; the certificate must cover it.

@@ -15,10 +15,15 @@ description:
   - Takes the place of fact gathering, at a fraction of its time.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
 attributes:
   check_mode:
     support: full
-    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
 options:
   address:
     description: The node's address inside the cluster.
@@ -29,6 +34,11 @@ options:
     type: str
   packages:
     description: Debian packages that the node needs.
+    type: list
+    elements: str
+    default: []
+  units:
+    description: systemd units that are to be active and enabled.
     type: list
     elements: str
     default: []
@@ -78,6 +88,11 @@ holds_vip:
   description: Whether the node has O(vip) now.
   returned: always
   type: bool
+idle_units:
+  description: Those of O(units) that are not active or not enabled.
+  returned: always
+  type: list
+  elements: str
 missing_packages:
   description: Those of O(packages) that are not installed.
   returned: always
@@ -135,6 +150,25 @@ def installed_versions(module, packages):
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
 
 
+def parse_units(shown):
+    """Unit name to (ActiveState, UnitFileState), of the blocks that C(systemctl show) prints."""
+    units = {}
+    for block in shown.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in values:
+            units[values["Id"]] = (values.get("ActiveState", ""), values.get("UnitFileState", ""))
+    return units
+
+
+def idle_units(module, names):
+    if not names:
+        return []
+    _rc, shown, _err = module.run_command(
+        ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--"] + names)
+    units = parse_units(shown)
+    return [name for name in names if units.get(name) != ("active", "enabled")]
+
+
 def candidate_version(module):
     _rc, out, _err = module.run_command(["apt-cache", "policy", "dovecot-core"])
     match = re.search(r"Candidate: (\S+)", out)
@@ -147,6 +181,7 @@ def main():
             "address": {"type": "str", "required": True},
             "vip": {"type": "str"},
             "packages": {"type": "list", "elements": "str", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -176,6 +211,7 @@ def main():
         address_interface=interfaces.get(module.params["address"]),
         addresses=[address for _interface, address in addresses],
         holds_vip=module.params["vip"] in interfaces,
+        idle_units=idle_units(module, module.params["units"]),
         missing_packages=[package for package in wanted if package not in installed],
     )
 

@@ -15,10 +15,18 @@ description:
   - Runs on the controller. No connection to a node is opened.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.action
 attributes:
+  action:
+    support: full
   check_mode:
     support: full
-    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
 options:
   vars:
     description: The cluster-wide variables to judge, by name.

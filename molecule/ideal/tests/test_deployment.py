@@ -28,6 +28,15 @@ def test_one_node_alone_changes_nothing_anywhere(ansible):
     assert recap(done) == {"a1": (0, 0, 0)}
 
 
+def test_a_service_that_was_stopped_and_disabled_is_brought_back(ansible, nodes):
+    node = nodes["b2"]
+    node.run("systemctl disable --now dovecot mailcluster-dovecot-purge.timer")
+    done = ansible("site.yml", "--limit", node.name)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert node.run("systemctl is-enabled dovecot mailcluster-dovecot-purge.timer").split() == ["enabled"] * 2
+    assert node.run("systemctl is-active dovecot mailcluster-dovecot-purge.timer").split() == ["active"] * 2
+
+
 def test_verify_passes_with_a_probe_account(ansible, lab):
     user = lab["users"][0]
     done = ansible("verify.yml", "-e", json.dumps({

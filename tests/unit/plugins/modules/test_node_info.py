@@ -44,3 +44,10 @@ def test_loopback_and_link_local_addresses_are_left_out():
                                          {"local": "fe80::1", "scope": "link"}]},
     ])
     assert node_info.interface_addresses(listing) == [("eth0", "198.51.100.31")]
+
+
+def test_the_states_of_units_are_told_apart_by_their_blocks():
+    shown = ("Id=dovecot.service\nActiveState=active\nUnitFileState=enabled\n\n"
+             "Id=missing.service\nActiveState=inactive\nUnitFileState=\n")
+    assert node_info.parse_units(shown) == {
+        "dovecot.service": ("active", "enabled"), "missing.service": ("inactive", "")}
