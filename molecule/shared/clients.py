@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import imaplib
 import poplib
-import re
 import smtplib
 import socket
 import ssl
@@ -83,12 +82,6 @@ class Clients:
         """Whether the message is found by IMAP."""
         with self.imap(user, host=host, folder=folder) as connection:
             return bool(search(connection, message_id))
-
-    def empty(self, user):
-        """Expunges everything of the INBOX."""
-        with self.imap(user) as connection:
-            connection.store("1:*", "+FLAGS", r"\Deleted") if connection.search(None, "ALL")[1][0] else None
-            connection.expunge()
 
 
 def transfer(lmtp, message, users):
@@ -198,7 +191,3 @@ def eventually(condition, seconds=15, what="it", interval=0.2):
             last = error
         time.sleep(interval)
     raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {last!r}")
-
-
-def numbers_in(pattern, text):
-    return [int(number) for number in re.findall(pattern, text)]
