@@ -19,6 +19,17 @@ attributes:
       - This assumes that the system controlled or queried by the module has not changed in a relevant way.
 """
 
+    INFO = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
     ACTION = r"""
 options: {}
 attributes:

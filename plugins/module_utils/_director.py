@@ -1,14 +1,15 @@
 # Copyright: mailcluster.dovecot contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The director's backends: parse what doveadm says, plan what to tell it.  Pure but for C(wait_synced)."""
+"""The director: what its answers mean, and what to tell it.  Pure: data in, data out."""
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import OutputError, RingNotSynced
+import ipaddress
 
-POLL = 0.2  # seconds
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import NotAllowed, not_understood
 
+# --- what doveadm prints ---------------------------------------------------------------------------
 
 def parse_backends(rows):
     """Host to C(tag), C(weight), C(state) and C(users), from the rows of C(director status)."""
@@ -22,78 +23,231 @@ def parse_backends(rows):
             }
             for row in rows
         }
-    except (KeyError, ValueError, TypeError) as error:
-        raise OutputError("'director status' is not understood (%r): %r" % (error, rows))
+    except (KeyError, ValueError, TypeError):
+        raise not_understood("doveadm director status", rows)
 
 
-def ring_is_synced(rows):
-    """Whether this director agrees with the ring: only its own row, of type C(self), says so."""
-    return any(row.get("type") == "self" and row.get("status") == "ring synced" for row in rows)
+def parse_ring(rows):
+    """C(synced), C(status), C(self) and C(directors), from the rows of C(director ring status).
+
+    Only a director's own row says whether it agrees with the ring. In a ring of two the other one has
+    two rows, one for each side.
+    """
+    try:
+        own = next((row for row in rows if row["type"] == "self"), None)
+        status = own["status"] + "" if own else "no ring"
+        directors = {}
+        for row in rows:
+            # connections that have not told yet whose they are come without an address
+            if row["director ip"] in ("", "-"):
+                continue
+            member = directors.setdefault((row["director ip"], int(row["port"])), {
+                "address": row["director ip"], "port": int(row["port"]), "connections": [], "removed": False,
+                "last_failed": None})
+            if row["type"] in ("left", "right", "in", "out"):
+                member["connections"].append({"type": row["type"], "status": row["status"]})
+            member["removed"] = member["removed"] or row["type"] == "removed"
+            member["last_failed"] = None if row["last failed"] in ("never", "-") else row["last failed"]
+        return {
+            "synced": status == "ring synced",
+            "status": status,
+            "self": "%s:%s" % (own["director ip"], own["port"]) if own else None,
+            "directors": [directors[key] for key in sorted(directors)],
+        }
+    except (KeyError, ValueError, TypeError):
+        raise not_understood("doveadm director ring status", rows)
 
 
-def wait_synced(doveadm, timeout):
-    """Returns when the ring is in sync, raises RingNotSynced after I(timeout) seconds."""
-    deadline = doveadm.clock() + timeout
-    while True:
-        rows = doveadm.rows("director", "ring", "status")
-        if ring_is_synced(rows):
-            return
-        if doveadm.clock() >= deadline:
-            raise RingNotSynced(
-                "the ring is not in sync after %s s: %s. Is every director of the inventory running and able to reach "
-                "the ring port of the others? See 'doveadm director ring status' on each"
-                % (timeout, "; ".join("%s %s" % (row.get("director ip", "?"), row.get("status", "?")) for row in rows)))
-        doveadm.sleep(POLL)
+def parse_user(rows):
+    """C(backend) now, C(expires), C(hashed) and C(configured) backend, from C(director status USER TAG)."""
+    try:
+        (row,) = rows
+        assigned = row["status"] not in ("n/a", "")
+        return {
+            "backend": row["status"] if assigned else None,
+            "expires": row["expires"] if assigned else None,
+            "hashed": row["hashed"] or None,
+            "configured": row["initial-config"] or None,
+        }
+    except (KeyError, ValueError, TypeError):
+        raise not_understood("doveadm director status USER", rows)
 
 
-def kept_by_operator(backend):
+UNKNOWN_USER = "<unknown>"
+
+
+def map_row(pairs):
+    """C((user, hash, host)) of a row of C(director map); a row is a tuple, because there may be 100,000."""
+    row = dict(pairs)
+    return row["user"], row["hash"], row["mail server ip"]
+
+
+def parse_map(rows):
+    """Host to its users, and host to the hashes of those users whom the user database does not list."""
+    users, unknown = {}, {}
+    try:
+        for user, user_hash, host in rows:
+            if user == UNKNOWN_USER:
+                unknown.setdefault(host, []).append(user_hash)
+            else:
+                users.setdefault(host, []).append(user)
+    except (ValueError, TypeError):
+        raise not_understood("doveadm director map", rows)
+    return users, unknown
+
+
+def parse_sessions(rows):
+    """C((user, service, client, backend)) of each session, from C(proxy list); its first row repeats the header."""
+    try:
+        return [
+            {"user": row["username"], "service": row["service"], "client": row["src-ip"], "backend": row["dest-ip"]}
+            for row in rows if row["service"] != "service"
+        ]
+    except (KeyError, TypeError):
+        raise not_understood("doveadm proxy list", rows)
+
+
+def parse_configured(text, resolve):
+    """Host to tag, from the value of C(director_mail_servers): addresses, ranges and names, each with its tag."""
+    hosts = {}
+    for word in text.split():
+        where, _at, tag = word.partition("@")
+        first, _dash, last = where.partition("-")
+        try:
+            low, high = ipaddress.ip_address(first), ipaddress.ip_address(last or first)
+        except ValueError:
+            # a name, which may have a dash of its own
+            hosts[resolve(where)] = tag
+            continue
+        hosts.update(((low + offset).compressed, tag) for offset in range(int(high) - int(low) + 1))
+    return hosts
+
+
+# --- what is to be told ----------------------------------------------------------------------------
+
+def takes_no_users(backend):
     """A drained host (weight 0) or one that is down was made so by somebody: not ours to undo."""
     return backend["weight"] == 0 or backend["state"] != "up"
 
 
-def plan(desired, current, exclusive=False):
+def plan(desired, current, exclusive=False, restore=False):
     """The commands (words after C(doveadm director)) that lead from I(current) to I(desired).
 
-    I(desired): host to C(tag) and C(weight).  I(current): as of C(parse_backends).
+    I(desired): host to C(tag), C(weight) and optionally C(state).  I(current): as of C(parse_backends).
+    Without I(restore) hosts that were drained or taken down stay so.
     """
     commands = []
     for host, backend in desired.items():
-        full_name = "%s@%s" % (host, backend["tag"]) if backend["tag"] else host
         live = current.get(host)
         if live is not None and live["tag"] != backend["tag"]:
-            # doveadm refuses to change a tag; the new entry keeps an operator's zero
+            # doveadm refuses to change a tag
             commands.append(["remove", host])
-            commands.append(["add", full_name, 0 if live["weight"] == 0 else backend["weight"]])
-            if live["state"] != "up":
-                commands.append(["down", host])
-        elif live is None:
-            commands.append(["add", full_name, backend["weight"]])
-        elif live["weight"] != backend["weight"] and not kept_by_operator(live):
-            commands.append(["update", host, backend["weight"]])
+            if not restore and takes_no_users(live):
+                # the new entry keeps an operator's decision
+                backend = dict(backend, weight=live["weight"], state=live["state"])
+            live = None
+        if live is None:
+            commands.extend(_create(host, backend))
+        elif restore or not takes_no_users(live):
+            commands.extend(_change(host, backend, live))
     if exclusive:
         commands.extend(["remove", host] for host in current if host not in desired)
     return commands
 
 
-def apply_plan(commands, current, desired):
-    """What I(current) becomes through I(commands): for check mode and the diff."""
+def _create(host, backend):
+    yield ["add", "%s@%s" % (host, backend["tag"]) if backend["tag"] else host, backend["weight"]]
+    if backend.get("state", "up") != "up":
+        yield ["down", host]
+
+
+def _change(host, backend, live):
+    if live["weight"] != backend["weight"]:
+        yield ["update", host, backend["weight"]]
+    if live["state"] != backend.get("state", "up"):
+        yield [backend.get("state", "up"), host]
+
+
+def kept(desired, current):
+    """Hosts that stay drained or down against I(desired)."""
+    return sorted(
+        host for host, live in current.items()
+        if host in desired and takes_no_users(live) and list(_change(host, desired[host], live)))
+
+
+def apply_plan(commands, current):
+    """What I(current) becomes through I(commands): for check mode, the diff, and the result."""
     after = {host: dict(backend) for host, backend in current.items()}
     for words in commands:
-        host = words[1].split("@")[0]
-        if words[0] == "remove":
-            after.pop(host, None)
-        elif words[0] == "add":
-            after[host] = {"tag": desired[host]["tag"], "weight": int(words[2]), "state": "up", "users": 0}
+        if words[0] == "add":
+            host, _at, tag = words[1].partition("@")
+            after[host] = {"tag": tag, "weight": int(words[2]), "state": "up", "users": 0}
+        elif words[0] == "remove":
+            after.pop(words[1], None)
         elif words[0] == "update":
-            after[host]["weight"] = int(words[2])
-        elif words[0] == "down":
-            after[host]["state"] = "down"
+            after[words[1]]["weight"] = int(words[2])
+        elif words[0] in ("up", "down"):
+            after[words[1]]["state"] = words[0]
     return after
 
 
-def as_lines(backends):
+def retagged(commands):
+    """Hosts that are removed and added again, because their tag changes."""
+    removed = {words[1] for words in commands if words[0] == "remove"}
+    return sorted(removed & {words[1].partition("@")[0] for words in commands if words[0] == "add"})
+
+
+def as_lines(backends, notes=()):
     """One line a host, for the diff; the number of users is no setting and left out."""
     return "".join(
-        "%s tag=%s weight=%d %s\n" % (host, backend["tag"] or "-", backend["weight"], backend["state"])
+        "%s tag=%s weight=%d %s%s\n" % (
+            host, backend["tag"] or "-", backend["weight"], backend["state"],
+            " (removed and added, its users are assigned anew)" if host in notes else "")
         for host, backend in sorted(backends.items())
     )
+
+
+def diff(current, after, commands=()):
+    return {"before": as_lines(current), "after": as_lines(after, retagged(commands))}
+
+
+def refuse_to_empty(current, after):
+    """Raises NotAllowed when a tag whose backends took users would have none that does."""
+    for tag in sorted({backend["tag"] for backend in current.values() if not takes_no_users(backend)}):
+        if all(takes_no_users(backend) for backend in after.values() if backend["tag"] == tag):
+            hosts = ", ".join(host for host, backend in current.items()
+                              if backend["tag"] == tag and not takes_no_users(backend))
+            raise NotAllowed(
+                "%s is the last backend %sthat takes users: its users would wait for half a minute at each login and then "
+                "fail. Bring another one up first, or say force: true" % (hosts, "with the tag '%s' " % tag if tag else ""))
+
+
+# --- comparing with the configuration --------------------------------------------------------------
+
+DEFAULT_WEIGHT = 100
+
+
+def drift(live, configured):
+    """What a restart of all directors would change: sentences, in the order of the hosts.
+
+    I(configured): as of C(parse_configured). The file knows no weights and no host that is down.
+    """
+    found = []
+    for host in sorted(set(live) | set(configured)):
+        if host not in configured:
+            found.append({"host": host, "what": "extra", "live": live[host]["tag"], "configured": None})
+        elif host not in live:
+            found.append({"host": host, "what": "missing", "live": None, "configured": configured[host]})
+        else:
+            for what, expected in (("tag", configured[host]), ("weight", DEFAULT_WEIGHT), ("state", "up")):
+                if live[host][what] != expected:
+                    found.append({"host": host, "what": what, "live": live[host][what], "configured": expected})
+    return found
+
+
+def as_variables(live):
+    """The backends in the form that director_backends takes."""
+    return [
+        {"host": host, "tag": backend["tag"], "weight": backend["weight"], "state": backend["state"]}
+        for host, backend in sorted(live.items())
+    ]

@@ -6,63 +6,231 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 
 class DoveadmError(Exception):
-    """doveadm failed; carries what was run and what it said."""
+    """doveadm failed, or was not asked because the answer is known; carries what was run and what it said."""
 
-    def __init__(self, message, argv=None, rc=None, stderr=""):
+    def __init__(self, message, argv=None, rc=None, stdout="", stderr=""):
         super().__init__(message)
         self.argv = argv
         self.rc = rc
+        self.stdout = stdout
         self.stderr = stderr
 
+    @classmethod
+    def name(cls):
+        """C(ring_not_synced) of C(RingNotSynced): what playbooks can compare with."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
     def details(self):
-        return {"argv": self.argv, "rc": self.rc, "stderr": self.stderr}
+        """What a failed module returns beside its message."""
+        ran = {} if self.argv is None else {
+            "argv": self.argv, "rc": self.rc, "stdout": self.stdout, "stderr": self.stderr}
+        return dict(ran, error=self.name())
+
+
+class InvalidValue(DoveadmError):
+    """An option's value cannot be meant; nothing was run."""
+
+
+class NotAllowed(DoveadmError):
+    """What was asked for would do harm; nothing was changed."""
+
+
+class NotInstalled(DoveadmError):
+    """There is no doveadm on this node, or none that can do this."""
 
 
 class NotRunning(DoveadmError):
-    """There is no such service to talk to: not started, not configured, or not installed."""
+    """There is no such service to talk to: not started, not configured, or it does not answer."""
 
 
-class OutputError(DoveadmError):
-    """doveadm printed something that is not understood."""
+class NotPermitted(DoveadmError):
+    """The user that ran the module may not talk to Dovecot."""
 
 
 class RingNotSynced(DoveadmError):
     """The ring did not agree within the time given."""
 
 
-class Doveadm:
-    """I(runner) takes an argument list and gives (rc, stdout, stderr), as AnsibleModule.run_command does."""
+class HostUnknown(DoveadmError):
+    """The ring has no such backend or director, or a name has no address."""
 
-    def __init__(self, runner, clock=time.monotonic, sleep=time.sleep):
+
+class UserUnknown(DoveadmError):
+    """The user database has no such user."""
+
+
+class MailboxUnknown(DoveadmError):
+    """The user has no such mailbox."""
+
+
+class TryAgain(DoveadmError):
+    """Something else is being done to the same host or user just now."""
+
+
+class TimedOut(DoveadmError):
+    """It took longer than the time given."""
+
+
+class UsersFailed(DoveadmError):
+    """It did not work for some users; I(found) is what the module returns beside the message."""
+
+    def __init__(self, message, found):
+        super().__init__(message)
+        self.found = found
+
+    def details(self):
+        return dict(super().details(), **self.found)
+
+
+class SyncFailed(UsersFailed):
+    """Users were not synchronised."""
+
+
+class MaintenanceFailed(UsersFailed):
+    """Users' mailboxes were not looked after."""
+
+
+class OutputError(DoveadmError):
+    """doveadm printed something that is not understood."""
+
+
+# The exit status of timeout(1) for a command that it ended; how doveadm's runner tells that, too.
+TIMED_OUT = 124
+
+# What doveadm says (case does not count), what that means, and what to do.  The first that is found counts.
+MEANINGS = (
+    ("permission denied (euid=", NotPermitted,
+     "Mend owner or mode of what it names, which that user needs; or run the task with become: true"),
+    ("permission denied", NotPermitted, "Only root may do this: run the task with become: true"),
+    ("ring sync timed out", RingNotSynced,
+     "Is every director of the ring running and able to reach the ring port of the others? See "
+     "'doveadm director ring status' on each"),
+    ("try again later", TryAgain, "Run it again in a moment"),
+    ("already being moved", TryAgain, "Run it again in a moment"),
+    ("gethostname(", HostUnknown, "Give an address, or a name that this node can resolve"),
+    ("mailbox doesn't exist", MailboxUnknown, "Compare with doveadm mailbox list"),
+    ("user doesn't exist", UserUnknown, "Compare with the list of doveadm user '*' on this node"),
+    ("user not found", UserUnknown, "Compare with the list of doveadm user '*' on this node"),
+    (": doesn't exist", HostUnknown, "Compare with the list of doveadm director status"),
+    ("' doesn't exist", HostUnknown, "Compare with the list of doveadm director status"),
+    ("error: not found", HostUnknown, "Compare with the list of doveadm director ring status"),
+    ("interrupted system call", NotRunning, "The service hangs: see systemctl status dovecot and journalctl -u dovecot"),
+    ("timed out", NotRunning, "The service hangs or is not configured: see journalctl -u dovecot"),
+    ("no such file or directory", NotRunning, "Is Dovecot running, with this service configured? See journalctl -u dovecot"),
+    ("connection refused", NotRunning, "Is Dovecot running, with this service configured? See journalctl -u dovecot"),
+    ("connection reset", NotRunning, "This node's Dovecot is not configured for it: run it on another node"),
+    ("disconnected", NotRunning, "The service ended meanwhile: see journalctl -u dovecot"),
+    ("unknown command", NotInstalled, "Director and replicator need Dovecot 2.2 or 2.3: 2.4 has them no longer"),
+)
+# User lookups tell the outcome by exit status only.
+MEANING_OF_STATUS = {
+    67: (UserUnknown, "Compare with the list of doveadm user '*' on this node"),
+    68: (HostUnknown, "Compare with the list of doveadm director status"),
+}
+
+
+def failure(argv, rc, stdout, stderr):
+    """The typed error for a command that failed with I(rc)."""
+    said = first_words(stderr) or first_words(stdout) or "exit status %s" % rc
+    if rc == TIMED_OUT:
+        return TimedOut("'%s' gave no answer in the time given. Is the service hanging? See journalctl -u dovecot; "
+                        "or raise timeout" % " ".join(argv), argv, rc, stdout, stderr)
+    text = stderr.lower()
+    meaning = next((meaning for words, *meaning in MEANINGS if words in text), None)
+    kind, remedy = meaning or MEANING_OF_STATUS.get(rc, (DoveadmError, "See journalctl -u dovecot"))
+    return kind("'%s' failed: %s. %s" % (" ".join(argv), said.rstrip("."), remedy), argv, rc, stdout, stderr)
+
+
+COMPLAINT = re.compile(r"^(.*: )?(Error|Fatal|Panic): ", re.MULTILINE)
+
+
+def first_words(text):
+    """The first line that says something; a backtrace behind it is no help in a message."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def not_understood(what, raw):
+    """The typed error for an answer of unknown form, with the raw text."""
+    text = raw if isinstance(raw, str) else json.dumps(raw, default=repr)
+    return OutputError("the answer of '%s' is not understood: %s. Is it Dovecot 2.3?"
+                       % (what, text[:500] + ("..." if len(text) > 500 else "")), what.split(), 0, text[:10000])
+
+
+def limited(argv, seconds):
+    """I(argv) with an end: a command that hangs is ended, and its exit status is C(TIMED_OUT)."""
+    return ["timeout", "--kill-after=5", "%.1f" % seconds] + argv
+
+
+class Doveadm:
+    """Runs doveadm with I(runner), which takes an argument list and seconds and gives (rc, stdout, stderr).
+
+    All calls together may take I(timeout) seconds; a single one is always given a few.
+    """
+
+    LEAST = 5  # seconds
+
+    def __init__(self, runner, timeout=60, clock=time.monotonic, sleep=time.sleep):
         self._runner = runner
         self.clock = clock
         self.sleep = sleep
+        self._timeout = timeout
+        self.start_anew()
+        # whether something was changed already, which a failure later on has to tell
+        self.changed = False
 
-    def run(self, *words):
+    def start_anew(self):
+        """The time given begins now: after a wait that has a time of its own."""
+        self.deadline = self.clock() + self._timeout
+
+    def left(self):
+        """Seconds until the time given is over; not below zero."""
+        return max(0, self.deadline - self.clock())
+
+    def attempt(self, *words, limit=None):
+        """C((argv, rc, stdout, stderr)) of a command whose exit status the caller judges."""
         argv = ["doveadm"] + [str(word) for word in words]
-        rc, stdout, stderr = self._runner(argv)
-        if rc == 0:
-            return stdout
-        said = stderr.strip() or "exit status %s" % rc
-        if "Fatal:" in stderr or "No such file" in stderr or "Connection refused" in stderr:
-            raise NotRunning(
-                "'%s' found no such service on this node (%s): is Dovecot running, with the role's "
-                "configuration in force? See journalctl -u dovecot" % (" ".join(argv), said), argv, rc, stderr)
-        raise DoveadmError("'%s' failed: %s" % (" ".join(argv), said), argv, rc, stderr)
+        rc, stdout, stderr = self._runner(argv, max(self.LEAST, self.left() if limit is None else limit))
+        return argv, rc, stdout, stderr
 
-    def rows(self, *words):
-        """The table that a command prints, as a list of mappings of strings."""
-        argv = ("-f", "json") + words
-        stdout = self.run(*argv)
+    def run(self, *words, limit=None, complaints=False):
+        """Standard output of a command that must succeed; I(limit) is its own time in seconds.
+
+        Some commands (C(quota recalc), C(proxy list)) report an error and end with 0 all the same; only with
+        I(complaints) that counts as success.
+        """
+        argv, rc, stdout, stderr = self.attempt(*words, limit=limit)
+        if rc != 0 or (COMPLAINT.search(stderr) and not complaints):
+            raise failure(argv, rc, stdout, stderr)
+        return stdout
+
+    def settings(self, name):
+        """The value of a setting in the configuration file of this node."""
+        argv = ["doveconf", "-h", name]
+        rc, stdout, stderr = self._runner(argv, max(self.LEAST, self.left()))
+        if rc != 0:
+            raise failure(argv, rc, stdout, stderr)
+        return stdout.strip()
+
+    def write(self, *words, limit=None):
+        """As C(run), for a command that changes something."""
+        stdout = self.run(*words, limit=limit)
+        self.changed = True
+        return stdout
+
+    def rows(self, *words, as_row=dict):
+        """The table that a command prints, as a list of what I(as_row) makes of the (column, value) pairs of a row."""
+        stdout = self.run("-f", "json", *words)
         try:
-            rows = json.loads(stdout) if stdout.strip() else []
-        except ValueError as error:
-            raise OutputError("'doveadm %s' printed no JSON (%s): %s"
-                              % (" ".join(argv), error, stdout[:500]), list(argv), 0, stdout)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise OutputError("'doveadm %s' printed no table: %s" % (" ".join(argv), stdout[:500]), list(argv), 0, stdout)
+            rows = json.loads(stdout, object_pairs_hook=as_row) if stdout.strip() else []
+        except (ValueError, RecursionError):
+            raise not_understood("doveadm " + " ".join(map(str, words)), stdout)
+        except (KeyError, TypeError, AttributeError):
+            raise not_understood("doveadm " + " ".join(map(str, words)), stdout)
+        if not isinstance(rows, list):
+            raise not_understood("doveadm " + " ".join(map(str, words)), stdout)
         return rows

@@ -406,20 +406,21 @@ class Apply:
 
     def ring_state(self):
         """True or False as the ring is in sync or not, and in words; None if there is no director here yet."""
-        from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import ring_is_synced
+        from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
         from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
             Doveadm,
             DoveadmError,
             NotRunning,
+            limited,
         )
 
         try:
-            rows = Doveadm(self.run).rows("director", "ring", "status")
+            ring = Director(Doveadm(lambda argv, seconds: self.run(limited(argv, seconds)), clock=self.clock)).ring()
         except NotRunning as error:
             return None, str(error)
         except DoveadmError as error:
             return False, str(error)
-        return ring_is_synced(rows), "; ".join(row.get("status", "") for row in rows if row.get("type") == "self")
+        return ring["synced"], ring["status"]
 
     def ring_wait(self):
         """Returns None once the ring is in sync, else the last words after the timeout."""

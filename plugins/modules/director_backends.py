@@ -10,18 +10,23 @@ DOCUMENTATION = r"""
 module: director_backends
 short_description: Converge the list of backends of a running director ring
 description:
-  - Reads the live list once and tells the ring only what differs. Any director of the ring will do.
+  - Reads the live list once and tells the ring only what differs. Any director of the ring will do, one is enough.
   - Waits for the ring to be in sync before it reads.
-  - A backend that an operator drained (weight 0) or took down stays as it is, and is reported in RV(kept).
+  - A backend that an operator drained (weight 0) or took down stays as it is, and is reported in RV(kept), unless
+    O(restore=true).
   - A backend whose tag changes is removed and added, because a director cannot change a tag. Its users are
-    assigned anew.
+    assigned anew, and the diff says so.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.platform
+  - mailcluster.dovecot.doveadm
+  - mailcluster.dovecot.doveadm.director
 attributes:
   check_mode:
     support: full
+    details: On a node whose director is not running yet, all backends are announced as new.
   diff_mode:
     support: full
   idempotent:
@@ -34,7 +39,7 @@ options:
     required: true
     suboptions:
       host:
-        description: IP address.
+        description: Address, IPv4 or IPv6, or a name that the node resolves to one address.
         type: str
         required: true
       tag:
@@ -45,14 +50,29 @@ options:
         description: Share of the users within the tag (Dovecot's vhosts count), 0 to 1000.
         type: int
         default: 100
+      state:
+        description: Whether new users are sent to it.
+        type: str
+        choices: [up, down]
+        default: up
   exclusive:
     description: Whether backends that are not listed are removed from the ring.
     type: bool
     default: false
-  timeout:
-    description: How long to wait for the ring to be in sync, in seconds.
-    type: int
-    default: 60
+  restore:
+    description: Whether backends that were drained or taken down get the declared weight and state back.
+    type: bool
+    default: false
+  flush:
+    description:
+      - What becomes of the users who are on another backend than the ring would choose for them now, after weights changed.
+      - V(kick) ends their sessions, and their next login goes where it belongs.
+      - V(forget) only forgets where everybody is. Who logs in then may be on two backends at once, so use it on an
+        idle cluster only.
+      - Counted as a change when somebody was elsewhere.
+    type: str
+    choices: [none, kick, forget]
+    default: none
 """
 
 EXAMPLES = r"""
@@ -64,6 +84,21 @@ EXAMPLES = r"""
       - {host: 198.51.100.32, tag: a}
       - {host: 198.51.100.41, tag: b}
       - {host: 198.51.100.42, tag: b, weight: 50}
+
+- name: Remember the ring as it is
+  mailcluster.dovecot.director_info:
+  register: remembered
+
+- name: Bring the ring back to that, drained and lowered hosts included
+  mailcluster.dovecot.director_backends:
+    backends: "{{ remembered.declared }}"
+    exclusive: true
+    restore: true
+
+- name: Spread the users anew, after a backend came back
+  mailcluster.dovecot.director_backends:
+    backends: []
+    flush: kick
 """
 
 RETURN = r"""
@@ -73,84 +108,104 @@ backends:
   type: dict
   sample: {"198.51.100.31": {"tag": "a", "weight": 100, "state": "up", "users": 12}}
 kept:
-  description: Hosts that were left drained or down, against the given weight.
+  description: Hosts that were left drained or down, against what is declared.
   returned: success
   type: list
   elements: str
+  sample: ["198.51.100.42"]
+retagged:
+  description: Hosts that were removed and added again with another tag.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+flushed:
+  description: How many users were moved, or would be, by O(flush).
+  returned: success
+  type: int
+  sample: 0
 commands:
   description: What the ring was told, or would be told, as words after C(doveadm director).
   returned: success
   type: list
   elements: list
-argv:
-  description: The command that failed.
-  returned: failure of doveadm
-  type: list
-  elements: str
-stderr:
-  description: What it said.
-  returned: failure of doveadm
-  type: str
+  sample: [["add", "198.51.100.42@b", "50"]]
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue, NotInstalled, NotRunning
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, NotRunning
+OPTIONS = {
+    "backends": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "host": {"type": "str", "required": True},
+            "tag": {"type": "str", "default": ""},
+            "weight": {"type": "int", "default": 100},
+            "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
+        },
+    },
+    "exclusive": {"type": "bool", "default": False},
+    "restore": {"type": "bool", "default": False},
+    "flush": {"type": "str", "choices": ["none", "kick", "forget"], "default": "none"},
+}
+
+
+def declared(params):
+    """Host to tag, weight and state; refuses what cannot be meant."""
+    hosts = {}
+    for number, item in enumerate(params["backends"], 1):
+        option = "backends[%d]" % number
+        host = _values.address_of(option + ".host", item["host"])
+        if host in hosts:
+            raise InvalidValue("%s.host: %s is listed twice: remove one" % (option, host))
+        hosts[host] = {
+            "tag": _values.tag_of(option + ".tag", item["tag"]),
+            "weight": _values.weight_of(option + ".weight", item["weight"]),
+            "state": item["state"],
+        }
+    if not hosts and params["exclusive"]:
+        raise InvalidValue("backends: is empty, and with exclusive: true that would leave the ring without any backend: "
+                           "list those that shall stay")
+    return hosts
 
 
 def converge(doveadm, params, check_mode):
     """The module's result."""
-    desired = {item["host"]: item for item in params["backends"]}
-    _director.wait_synced(doveadm, params["timeout"])
-    current = _director.parse_backends(doveadm.rows("director", "status"))
-    commands = _director.plan(desired, current, params["exclusive"])
-    after = _director.apply_plan(commands, current, desired)
+    desired = declared(params)
+    director = Director(doveadm, params["socket_path"])
+    try:
+        director.wait_synced()
+        current = director.backends()
+    except (NotRunning, NotInstalled):
+        if not check_mode:
+            raise
+        # the first run in check mode: it would be installed and running by now
+        current = {}
+    commands = _director.plan(desired, current, params["exclusive"], params["restore"])
+    after = _director.apply_plan(commands, current)
+    flushed = 0
     if not check_mode:
         for words in commands:
-            doveadm.run("director", *words)
+            director.tell(words)
+    if params["flush"] != "none" and current:
+        flushed = director.would_flush(params["flush"], after) if check_mode else director.flush(params["flush"])
     return {
-        "changed": bool(commands),
-        "commands": commands,
+        "changed": bool(commands or flushed),
+        "commands": [[str(word) for word in words] for words in commands],
         "backends": after,
-        "kept": sorted(
-            host for host, live in current.items()
-            if host in desired and _director.kept_by_operator(live) and desired[host]["weight"] != 0),
-        "diff": {"before": _director.as_lines(current), "after": _director.as_lines(after)},
+        "kept": [] if params["restore"] else _director.kept(desired, current),
+        "retagged": _director.retagged(commands),
+        "flushed": flushed,
+        "diff": _director.diff(current, after, commands),
     }
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "backends": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "host": {"type": "str", "required": True},
-                    "tag": {"type": "str", "default": ""},
-                    "weight": {"type": "int", "default": 100},
-                },
-            },
-            "exclusive": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
-    )
-    module.run_command_environ_update = {"LC_ALL": "C"}
-    if not module.get_bin_path("doveadm") and module.check_mode:
-        # the first run in check mode: the packages would have been installed by now
-        module.exit_json(changed=True, commands=[], backends={}, kept=[])
-    try:
-        result = converge(Doveadm(module.run_command), module.params, module.check_mode)
-    except NotRunning as error:
-        if module.check_mode:
-            module.exit_json(changed=True, commands=[], backends={}, kept=[])
-        module.fail_json(msg=str(error), **error.details())
-    except DoveadmError as error:
-        module.fail_json(msg=str(error), **error.details())
-    module.exit_json(**result)
+    _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules around doveadm share: options, the way to run it, and the only place where they fail."""
+
+from __future__ import annotations
+
+import os
+import selectors
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.converters import to_text
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
+    DoveadmError,
+    NotInstalled,
+    limited,
+)
+
+TIMEOUT = {"timeout": {"type": "int", "default": 60}}
+# Director and replicator are asked through sockets of their own.
+SOCKET = {"socket_path": {"type": "path"}}
+
+
+def run(converge, options):
+    """Runs the module whose options (beside C(timeout), unless it has a default of its own) and work are given.
+
+    I(converge) takes a Doveadm, the parameters and whether it is check mode, and gives the result.
+    """
+    module = AnsibleModule(argument_spec=dict(TIMEOUT, **options), supports_check_mode=True)
+    doveadm = Doveadm(runner_of(module), module.params["timeout"])
+    try:
+        result = converge(doveadm, module.params, module.check_mode)
+    except DoveadmError as error:
+        module.fail_json(msg=str(error), changed=doveadm.changed, **error.details())
+    module.exit_json(**result)
+
+
+def runner_of(module):
+    """Runs an argument list with a time limit: no shell, and nothing in it is expanded."""
+
+    def runner(argv, seconds):
+        if not module.get_bin_path(argv[0]):
+            raise NotInstalled(
+                "there is no %s on this node: install dovecot-core, or run this on a node of the cluster" % argv[0])
+        collected = []
+        rc, stdout, stderr = module.run_command(
+            limited(argv, seconds), environ_update={"LC_ALL": "C"}, expand_user_and_vars=False,
+            errors="surrogate_then_replace", before_communicate_callback=lambda process: collected.append(collect(process)))
+        if not collected:
+            return rc, stdout, stderr
+        return (rc,) + tuple(to_text(output, errors="surrogate_then_replace") for output in collected[0])
+
+    return runner
+
+
+def collect(process):
+    """Reads both outputs of I(process) to their ends.
+
+    run_command appends each piece to what it has so far, which for the map of 100,000 users takes longer than all the rest.
+    """
+    pieces = {process.stdout: [], process.stderr: []}
+    with selectors.DefaultSelector() as selector:
+        for stream in pieces:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _event in selector.select():
+                piece = os.read(key.fd, 1 << 20)
+                if piece:
+                    pieces[key.fileobj].append(piece)
+                else:
+                    selector.unregister(key.fileobj)
+    return b"".join(pieces[process.stdout]), b"".join(pieces[process.stderr])

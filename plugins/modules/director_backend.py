@@ -1,0 +1,264 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: director_backend
+short_description: One backend of a running director ring - up, down, drained, absent
+description:
+  - Brings one backend of the ring into the wanted state. Any director of the ring will do, one is enough.
+  - Waits for the ring to be in sync before it reads.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.platform
+  - mailcluster.dovecot.doveadm
+  - mailcluster.dovecot.doveadm.director
+attributes:
+  check_mode:
+    support: full
+    details: It does not wait for users to leave. Those that are there are announced as flushed, when O(flush) says so.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  host:
+    description: Address, IPv4 or IPv6, or a name that the node resolves to one address.
+    type: str
+    required: true
+  state:
+    description:
+      - V(up) sends users to it, with O(weight) if given, else with the weight it had before it was drained. It is added to
+        the ring when it is missing.
+      - V(down) sends no new users to it at once. Those who are assigned to it stay, unless O(flush) says otherwise. A
+        monitor that took the backend down itself may raise it again. V(drained) is safe from that.
+      - V(drained) sets the weight to 0, waits for O(drain_timeout) seconds for the users to be gone, and remembers the
+        former weight.
+      - V(absent) removes it from the ring.
+    type: str
+    choices: [up, down, drained, absent]
+    default: up
+  tag:
+    description:
+      - The partition's name. Needed to add a backend to a ring that uses tags.
+      - For a backend that has another tag, it is removed and added, and its users are assigned anew.
+    type: str
+  weight:
+    description: Share of the users within the tag (Dovecot's vhosts count), 0 to 1000. Only for O(state=up).
+    type: int
+  drain_timeout:
+    description:
+      - For O(state=drained), how long to wait for the users to be gone, in seconds. 0 does not wait.
+      - A user is gone when the director has forgotten him, C(director_user_expire) (15 minutes by default) after his last
+        session ended.
+    type: int
+    default: 300
+  flush:
+    description:
+      - What becomes of the users who are still assigned to the backend, with O(state=drained) after O(drain_timeout).
+      - V(none) leaves them. A drain for which O(drain_timeout) was too short then fails, and the backend stays drained.
+      - V(kick) ends their sessions, and their next login goes elsewhere.
+      - V(forget) only forgets where they are. Their sessions go on, so that one may be on two backends at once.
+    type: str
+    choices: [none, kick, forget]
+    default: none
+  force:
+    description: Whether the last backend of a tag that takes users may be taken away from them.
+    type: bool
+    default: false
+  state_dir:
+    description: Where this node remembers the weights of drained backends.
+    type: path
+    default: /var/lib/mailcluster-dovecot
+"""
+
+EXAMPLES = r"""
+- name: Take a backend out for work, whoever is still on it after five minutes is kicked
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.31
+    state: drained
+    drain_timeout: 300
+    flush: kick
+
+- name: Bring it back with the weight it had
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.31
+    state: up
+
+- name: Give it half of the share
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.31
+    weight: 50
+
+- name: Add a backend to partition b
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.43
+    tag: b
+    weight: 100
+
+- name: Remove it
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.43
+    state: absent
+"""
+
+RETURN = r"""
+backend:
+  description: The backend as it is now, or would be in check mode. Null when it is absent.
+  returned: success
+  type: dict
+  sample: {"tag": "a", "weight": 0, "state": "up", "users": 0}
+former_weight:
+  description: The weight that is remembered for O(state=up). Null when none is.
+  returned: success
+  type: int
+  sample: 100
+flushed:
+  description: How many users were flushed, or would be.
+  returned: success
+  type: int
+  sample: 2
+commands:
+  description: What the ring was told, or would be told, as words after C(doveadm director).
+  returned: success
+  type: list
+  elements: list
+  sample: [["update", "198.51.100.31", "0"], ["flush", "198.51.100.31"]]
+"""
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import FLUSH, Director
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, TimedOut
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._weights import FormerWeights
+
+OPTIONS = {
+    "host": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["up", "down", "drained", "absent"], "default": "up"},
+    "tag": {"type": "str"},
+    "weight": {"type": "int"},
+    "drain_timeout": {"type": "int", "default": 300},
+    "flush": {"type": "str", "choices": ["none", "kick", "forget"], "default": "none"},
+    "force": {"type": "bool", "default": False},
+    "state_dir": {"type": "path", "default": "/var/lib/mailcluster-dovecot"},
+}
+POLL = 1  # seconds
+# Moving a user takes the director_user_kick_delay, and only some are moved at a time.
+FLUSH_LIMIT = 600  # seconds
+
+
+def check(params):
+    if params["tag"] is not None:
+        _values.tag_of("tag", params["tag"])
+    if params["weight"] is not None:
+        _values.weight_of("weight", params["weight"])
+        if params["state"] != "up":
+            raise InvalidValue("weight: goes with state: up only; state: drained sets it to 0 by itself")
+    if params["drain_timeout"] < 0:
+        raise InvalidValue("drain_timeout: %d is below 0: give seconds, 0 does not wait" % params["drain_timeout"])
+    return _values.address_of("host", params["host"])
+
+
+def wanted(params, host, current, former):
+    """The backend's tag, weight and state as they shall be; None when it shall be absent."""
+    live = current.get(host)
+    state = params["state"]
+    if state == "absent":
+        return None
+    if live is None:
+        if state != "up":
+            raise HostUnknown("host: the ring has no backend %s, only %s" % (host, ", ".join(sorted(current)) or "none"))
+        tags = sorted({backend["tag"] for backend in current.values()} - {""})
+        if params["tag"] is None and tags:
+            raise InvalidValue("tag: missing, and %s is new to a ring with the tags %s: say to which it belongs"
+                               % (host, ", ".join(tags)))
+        live = {"tag": "", "weight": _director.DEFAULT_WEIGHT}
+    tag = live["tag"] if params["tag"] is None else params["tag"]
+    if state == "down":
+        return {"tag": tag, "weight": live["weight"], "state": "down"}
+    if state == "drained":
+        return {"tag": tag, "weight": 0, "state": live["state"]}
+    weight = live["weight"] if params["weight"] is None else params["weight"]
+    if weight == 0 and params["weight"] is None:
+        weight = former.of(host)
+        if weight is None:
+            raise InvalidValue("weight: missing: %s is drained, and this node has not drained it, so that it cannot know "
+                               "the weight from before. Give it (100 is usual), or run this where it was drained" % host)
+    return {"tag": tag, "weight": weight, "state": "up"}
+
+
+def wait_until_empty(doveadm, director, host, seconds):
+    """The number of users that are left after I(seconds) at the most."""
+    deadline = doveadm.clock() + seconds
+    while True:
+        users = director.backends().get(host, {}).get("users", 0)
+        if not users or doveadm.clock() >= deadline:
+            return users
+        doveadm.sleep(POLL)
+
+
+def converge(doveadm, params, check_mode):
+    """The module's result."""
+    host = check(params)
+    former = FormerWeights(params["state_dir"])
+    director = Director(doveadm, params["socket_path"])
+    director.wait_synced()
+    current = director.backends()
+    desired = wanted(params, host, current, former)
+    if desired is None:
+        commands = [["remove", host]] if host in current else []
+    else:
+        commands = _director.plan({host: desired}, current, restore=True)
+    after = _director.apply_plan(commands, current)
+    if not params["force"]:
+        _director.refuse_to_empty(current, after)
+
+    drains = params["state"] == "drained"
+    remembered = current[host]["weight"] if drains and current[host]["weight"] else former.of(host)
+    if not check_mode:
+        if drains and current[host]["weight"]:
+            # before the ring is told: an interruption in between must not lose it
+            former.remember(host, remembered)
+        for words in commands:
+            director.tell(words)
+        if not drains and params["state"] != "down":
+            former.forget(host)
+            remembered = None
+
+    flushed = clear(doveadm, director, host, params, after, check_mode) if desired else 0
+    if flushed:
+        commands = commands + [FLUSH[params["flush"]] + [host]]
+    return {
+        "changed": bool(commands),
+        "commands": [[str(word) for word in words] for words in commands],
+        "backend": after.get(host) if check_mode else director.backends().get(host),
+        "former_weight": remembered,
+        "flushed": flushed,
+        "diff": _director.diff(current, after, commands),
+    }
+
+
+def clear(doveadm, director, host, params, after, check_mode):
+    """Waits for the users to leave and flushes them as told; the number of those that were flushed."""
+    if check_mode:
+        return director.would_flush(params["flush"], after, host) if params["flush"] != "none" else 0
+    if params["state"] == "drained" and params["drain_timeout"]:
+        users = wait_until_empty(doveadm, director, host, params["drain_timeout"])
+        if users and params["flush"] == "none":
+            raise TimedOut("%d of its users are still on %s after %d s. It is drained, nobody new is sent there: run this "
+                           "again to wait on, raise drain_timeout, or say flush: kick" % (users, host, params["drain_timeout"]))
+        doveadm.start_anew()
+    return director.flush(params["flush"], host, FLUSH_LIMIT) if params["flush"] != "none" else 0
+
+
+def main():
+    _module.run(converge, dict(_module.SOCKET, **OPTIONS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: director_user
+short_description: Where a director sends a user - tell, move, kick
+description:
+  - Tells on which backend a user is. With O(backend), moves the user there. With O(kick), ends the user's sessions.
+  - Moving ends the sessions too, and the next login goes to the new backend. The mail is not moved. Within a tag, all
+    backends are to have it.
+  - Any director of the ring will do, but each knows only the sessions that go through itself.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.platform
+  - mailcluster.dovecot.doveadm
+  - mailcluster.dovecot.doveadm.director
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  user:
+    description: The user's name, as the user database has it. Not a mask.
+    type: str
+    required: true
+  tag:
+    description:
+      - The tag (partition) of the user.
+      - Without it, the field C(director_tag) of the password database is asked for, which also tells whether there is such
+        a user; without such a field, the backends' tag is taken if they all have the same.
+    type: str
+  backend:
+    description:
+      - Where the user shall be. An address, or a name that the node resolves to one address.
+      - A backend with another tag is refused. The director would accept the move and never use it.
+    type: str
+  kick:
+    description:
+      - Whether the user's sessions are ended, at all directors.
+      - Counted as a change when one goes through the director that runs this.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Where is Alice?
+  mailcluster.dovecot.director_user:
+    user: alice@example.org
+  register: alice
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ alice.backend or 'not assigned, the next login goes to ' ~ alice.hashed }}"
+
+- name: Move Alice
+  mailcluster.dovecot.director_user:
+    user: alice@example.org
+    backend: 198.51.100.32
+
+- name: End all sessions of Bob
+  mailcluster.dovecot.director_user:
+    user: bob@example.org
+    kick: true
+"""
+
+RETURN = r"""
+user:
+  description: The user asked for.
+  returned: success
+  type: str
+  sample: alice@example.org
+tag:
+  description: The tag in which the user was looked up. Empty for none.
+  returned: success
+  type: str
+  sample: a
+backend:
+  description: The backend that the user is assigned to now, or would be in check mode. Null when to none.
+  returned: success
+  type: str
+  sample: 198.51.100.32
+expires:
+  description: Until when that is remembered without a session, in the node's time zone. Null when not assigned.
+  returned: success
+  type: str
+  sample: "2026-11-24 19:15:32"
+hashed:
+  description: Where the user would be sent if not assigned. Null when the tag has no backend that takes users.
+  returned: success
+  type: str
+  sample: 198.51.100.31
+configured:
+  description: Where the user would be sent with the weights of the configuration file.
+  returned: success
+  type: str
+  sample: 198.51.100.31
+sessions:
+  description: The user's sessions through this director, before anything was done.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"user": "alice@example.org", "service": "imap", "client": "192.0.2.7", "backend": "198.51.100.31"}]
+commands:
+  description: What the ring was told, or would be told, as words after C(doveadm director).
+  returned: success
+  type: list
+  elements: list
+  sample: [["move", "--", "alice@example.org", "198.51.100.32"]]
+"""
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, NotAllowed
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._users import passdb_field
+
+OPTIONS = {
+    "user": {"type": "str", "required": True},
+    "tag": {"type": "str"},
+    "backend": {"type": "str"},
+    "kick": {"type": "bool", "default": False},
+}
+
+
+def tag_of(doveadm, params, backends):
+    """The tag in which to look for the user."""
+    if params["tag"] is not None:
+        return params["tag"]
+    told = passdb_field(doveadm, params["user"], "director_tag")
+    tags = sorted({backend["tag"] for backend in backends.values()})
+    if told is not None:
+        return told
+    if len(tags) == 1:
+        return tags[0]
+    raise InvalidValue("tag: missing: the password database has no director_tag for %s, and the backends have the tags %s: "
+                       "say which" % (params["user"], ", ".join(tags) or "(there are no backends)"))
+
+
+def refuse_backend(host, tag, user, backends):
+    if host not in backends:
+        raise HostUnknown("backend: the ring has no backend %s, only %s" % (host, ", ".join(sorted(backends)) or "none"))
+    if backends[host]["tag"] != tag:
+        same = ", ".join(sorted(other for other, backend in backends.items() if backend["tag"] == tag)) or "none"
+        raise NotAllowed("backend: %s has the tag '%s', but %s has the tag '%s' and would never be sent there: choose of %s"
+                         % (host, backends[host]["tag"], user, tag, same))
+
+
+def converge(doveadm, params, check_mode):
+    """The module's result."""
+    user = _values.user_of("user", params["user"])
+    if params["tag"] is not None:
+        _values.tag_of("tag", params["tag"])
+    host = None if params["backend"] is None else _values.address_of("backend", params["backend"])
+    director = Director(doveadm, params["socket_path"])
+    director.wait_synced()
+    backends = director.backends()
+    tag = tag_of(doveadm, params, backends)
+    if host is not None:
+        refuse_backend(host, tag, user, backends)
+
+    place = director.user(user, tag)
+    sessions = [session for session in director.sessions() if session["user"].lower() == user.lower()]
+    before, commands = place["backend"], []
+    if host is not None and host != before:
+        commands.append(["move", "--", user, host])
+    elif params["kick"] and sessions:
+        # a move has kicked already
+        commands.append(["kick", "--", user])
+    if not check_mode:
+        for words in commands:
+            director.tell(words)
+        if params["kick"] and not commands:
+            # there may be sessions through other directors
+            director.tell(["kick", "--", user])
+        if host is not None and host != before:
+            place = director.user(user, tag)
+    elif host is not None and host != before:
+        place = dict(place, backend=host)
+    return {
+        "changed": bool(commands),
+        "user": user,
+        "tag": tag,
+        "sessions": sessions,
+        "commands": commands,
+        "diff": {"before": "%s on %s\n" % (user, before or "no backend"),
+                 "after": "%s on %s\n" % (user, place["backend"] or "no backend")},
+        **place,
+    }
+
+
+def main():
+    _module.run(converge, dict(_module.SOCKET, **OPTIONS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: replicator_info
+short_description: State of a node's replicator - queue, users, failures, connections
+description:
+  - Reads what C(doveadm replicator status), C(status '*') and C(dsync-status) tell, in a form that can be used as it is.
+  - Each node of a pair has a replicator with a queue of its own. Ask both.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.info
+  - mailcluster.dovecot.attributes.platform
+  - mailcluster.dovecot.doveadm
+  - mailcluster.dovecot.doveadm.replicator
+options:
+  users:
+    description: Whose state to tell in RV(users), a name or a mask with V(*) and V(?). Without it, RV(users) is null.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Read the replicator
+  mailcluster.dovecot.replicator_info:
+  register: replicator
+
+- name: Nobody's replication has failed
+  ansible.builtin.assert:
+    that: replicator.failed_users | length == 0
+    fail_msg: "Failed: {{ replicator.failed_users | join(', ') }}"
+
+- name: When was Alice last synchronised?
+  mailcluster.dovecot.replicator_info:
+    users: alice@example.org
+  register: replicator
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ replicator.users['alice@example.org'].success_age }} seconds ago"
+"""
+
+RETURN = r"""
+summary:
+  description: Numbers of users by what they wait for, and of all that the replicator knows.
+  returned: success
+  type: dict
+  sample: {"queued_sync": 0, "queued_high": 0, "queued_low": 2, "queued_failed": 0, "queued_full_resync": 0,
+           "waiting_failed": 1, "known_users": 4}
+queued:
+  description: The sum of those that wait for their turn now.
+  returned: success
+  type: int
+  sample: 2
+failed_users:
+  description: The users whose last synchronisation has failed. They are tried again after five minutes.
+  returned: success
+  type: list
+  elements: str
+  sample: ["bob@example.org"]
+connections:
+  description: What dsync works on now.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"user": "alice@example.org", "type": "incremental", "status": "Waiting for dsync to finish"}]
+users:
+  description:
+    - State of the users asked for, by name. Ages are in seconds. C(fast_sync_age) and C(full_sync_age) since the last pass of
+      that kind began, C(success_age) since a pass last succeeded. Null is never.
+  returned: success
+  type: dict
+  sample: {"alice@example.org": {"priority": "none", "fast_sync_age": 40, "full_sync_age": 3600, "success_age": 40,
+                                 "failed": false}}
+"""
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
+
+OPTIONS = {"users": {"type": "str"}}
+
+
+def converge(doveadm, params, _check_mode):
+    """The module's result."""
+    mask = params["users"]
+    if mask is not None:
+        _values.mask_of("users", mask)
+    replicator = Replicator(doveadm, params["socket_path"])
+    summary = replicator.summary()
+    everybody = replicator.users("*")
+    asked = None if mask is None else everybody if mask == "*" else replicator.users(mask)
+    return {
+        "changed": False,
+        "summary": summary,
+        "queued": sum(number for name, number in summary.items() if name.startswith("queued_")),
+        "failed_users": sorted(name for name, user in everybody.items() if user.failed),
+        "connections": replicator.connections(),
+        "users": None if asked is None else {name: _replicator.as_dict(user) for name, user in asked.items()},
+    }
+
+
+def main():
+    _module.run(converge, dict(_module.SOCKET, **OPTIONS))
+
+
+if __name__ == "__main__":
+    main()

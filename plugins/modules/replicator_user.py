@@ -1,0 +1,302 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: replicator_user
+short_description: A user, or many, at a node's replicator - known, synchronised, or forgotten
+description:
+  - Brings users into the wanted state at the replicator of this node. Each node of a pair has its own.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.platform
+  - mailcluster.dovecot.doveadm
+  - mailcluster.dovecot.doveadm.replicator
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+    details: With O(max_age=0), O(state=synchronised) asks for a synchronisation each time.
+options:
+  user:
+    description:
+      - A user's name, or a mask in which V(*) and V(?) stand for other characters. Masks are matched with the user database.
+      - A name that the user database does not have is refused. doveadm itself would take it and report success.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present), the replicator knows the users. It synchronises a new one at once, as a whole.
+      - V(synchronised), they were synchronised without failure within O(max_age) seconds, or are queued now.
+      - V(absent), the replicator has forgotten them. See RV(returns).
+    type: str
+    choices: [present, synchronised, absent]
+    default: present
+  full:
+    description:
+      - Whether a full pass is meant with O(state=synchronised), in which dsync compares all mails, not only what changed.
+      - It is made by forgetting and adding the user. C(doveadm replicator replicate -f) makes none.
+    type: bool
+    default: false
+  priority:
+    description: In which queue users are put with O(state=synchronised). A user who waits in a higher one stays there.
+    type: str
+    choices: [low, high, sync]
+    default: low
+  max_age:
+    description:
+      - With O(state=synchronised), how long ago the last success may be, in seconds, to count. It makes the task repeatable.
+      - 0 asks for a synchronisation in any case.
+    type: int
+    default: 60
+  wait:
+    description:
+      - Whether to wait, for O(timeout) seconds at the most, until all users asked for have been synchronised and none waits.
+        With O(user=*), that is the whole queue.
+      - Fails with the names of those that failed. They are then tried again by the replicator after five minutes.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: All users were synchronised within the last minute
+  mailcluster.dovecot.replicator_user:
+    user: "*"
+    state: synchronised
+    wait: true
+    timeout: 600
+
+- name: Compare all mails of Alice on both nodes, before the others
+  mailcluster.dovecot.replicator_user:
+    user: alice@example.org
+    state: synchronised
+    full: true
+    priority: high
+    wait: true
+
+- name: The replicator knows all users
+  mailcluster.dovecot.replicator_user:
+    user: "*"
+
+- name: Bob is not replicated any more; his entry in dovecot_users says noreplicate
+  mailcluster.dovecot.replicator_user:
+    user: bob@example.org
+    state: absent
+"""
+
+RETURN = r"""
+users:
+  description:
+    - State of the user asked for, and with a mask of RV(changed_users), by name, as of
+      RV(mailcluster.dovecot.replicator_info#module:users).
+  returned: success
+  type: dict
+  sample: {"alice@example.org": {"priority": "low", "fast_sync_age": 40, "full_sync_age": 3600, "success_age": 40,
+                                 "failed": false}}
+changed_users:
+  description: Whom the replicator was told about, or would be.
+  returned: success
+  type: list
+  elements: str
+  sample: ["alice@example.org"]
+returns:
+  description:
+    - Users who were removed and come back with the next listing of the user database (when Dovecot starts), or with their
+      next mail, because their entry there has no C(noreplicate) field (C(noreplicate) in C(dovecot_users)).
+  returned: O(state=absent)
+  type: list
+  elements: str
+  sample: ["bob@example.org"]
+failed_users:
+  description: Whose synchronisation failed.
+  returned: O(wait=true), success and failure
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _users, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue, SyncFailed, TimedOut, UserUnknown
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
+
+OPTIONS = {
+    "user": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "synchronised", "absent"], "default": "present"},
+    "full": {"type": "bool", "default": False},
+    "priority": {"type": "str", "choices": ["low", "high", "sync"], "default": "low"},
+    "max_age": {"type": "int", "default": 60},
+    "wait": {"type": "bool", "default": False},
+}
+POLL = 0.5  # seconds
+NAMED = 10  # users in a message
+
+
+def check(params):
+    _values.mask_of("user", params["user"])
+    if params["max_age"] < 0:
+        raise InvalidValue("max_age: %d is below 0: give seconds, 0 for a synchronisation in any case" % params["max_age"])
+    if params["full"] and params["state"] != "synchronised":
+        raise InvalidValue("full: goes with state: synchronised only; a user who is new is compared as a whole anyway")
+    if params["wait"] and params["state"] == "absent":
+        raise InvalidValue("wait: does not go with state: absent, there is nothing to wait for")
+
+
+def named(users):
+    users = sorted(users)
+    return ", ".join(users[:NAMED]) + (" and %d others" % (len(users) - NAMED) if len(users) > NAMED else "")
+
+
+def expected(doveadm, user, known):
+    """Who is meant: those of the user database; who is only known to the replicator is about to leave it."""
+    try:
+        return _users.matching(doveadm, [user])
+    except UserUnknown:
+        if user in known:
+            return []
+        raise
+
+
+def to_change(params, meant, known):
+    """Those of I(meant) who are not in the wanted state."""
+    if params["state"] == "present":
+        return [name for name in meant if name not in known]
+    # an age is never below 0
+    max_age = params["max_age"] or -1
+    return [name for name in meant
+            if name not in known or not _replicator.is_asked(known[name], max_age, params["full"], params["priority"])]
+
+
+def tell(replicator, params, names, known):
+    """One call for all of a mask where the replicator takes one."""
+    is_mask = _values.is_mask(params["user"])
+    if params["state"] == "present":
+        for mask in [params["user"]] if is_mask else names:
+            replicator.add(mask)
+        return
+    if params["full"]:
+        for name in names:
+            if name in known:
+                replicator.remove(name)
+            replicator.add(name)
+        if params["priority"] == "low":
+            return
+    elif is_mask and set(known) <= set(names):
+        replicator.replicate(params["user"], params["priority"])
+        # of masks the replicator looks at those only whom it knows
+        names = [name for name in names if name not in known]
+    for name in names:
+        replicator.replicate(name, params["priority"])
+
+
+def wait_done(doveadm, replicator, params, meant, asked, began):
+    """The users, when nothing of I(meant) waits or is at work and all of I(asked) have had their pass."""
+    wanted = set(meant)
+    while True:
+        known = replicator.users(params["user"])
+        since = doveadm.clock() - began
+        waiting = {name for name in wanted & set(known) if known[name].priority != "none"}
+        waiting |= {name for name in asked if name in known and not _replicator.is_done(known[name], since)}
+        if not waiting:
+            waiting = wanted & {connection["user"] for connection in replicator.connections()}
+        if not waiting:
+            # a pass that ended between the two questions is in the first answer with its former state
+            return replicator.users(params["user"])
+        if not doveadm.left():
+            raise TimedOut("after %d s %d of %d users still wait for their synchronisation: %s. Raise timeout, or see "
+                           "doveadm replicator dsync-status for what is at work"
+                           % (since, len(waiting), len(wanted), named(waiting)))
+        doveadm.sleep(POLL)
+
+
+def absent(doveadm, replicator, params, known, check_mode):
+    """Forgets the users and tells which of them will be back."""
+    if not known and not _values.is_mask(params["user"]):
+        _users.matching(doveadm, [params["user"]])  # refuses a name that nobody has
+    returns = []
+    for name in sorted(known):
+        try:
+            if _users.userdb_field(doveadm, name, "noreplicate") is None:
+                returns.append(name)
+        except UserUnknown:
+            pass
+        if not check_mode:
+            replicator.remove(name)
+    return returns
+
+
+def converge(doveadm, params, check_mode):
+    """The module's result."""
+    check(params)
+    replicator = Replicator(doveadm, params["socket_path"])
+    known = replicator.users(params["user"])
+    if params["state"] == "absent":
+        returns = absent(doveadm, replicator, params, known, check_mode)
+        return result(params, known, {}, sorted(known), returns=returns)
+
+    meant = expected(doveadm, params["user"], known)
+    if not _values.is_mask(params["user"]) and meant and meant != [params["user"]]:
+        # the database writes the name in another way, and so does the replicator
+        params = dict(params, user=meant[0])
+        known = replicator.users(meant[0])
+    names = to_change(params, meant, known)
+    after = dict(known)
+    began = doveadm.clock()
+    if not check_mode and names:
+        tell(replicator, params, names, known)
+    if check_mode:
+        after.update({name: forecast(params, known.get(name)) for name in names})
+        return result(params, known, after, names)
+    if not params["wait"]:
+        return result(params, known, replicator.users(params["user"]) if names else known, names)
+    after = wait_done(doveadm, replicator, params, meant, names, began)
+    failed = sorted(name for name in meant if name in after and after[name].failed)
+    if failed:
+        raise SyncFailed("the synchronisation of %d of %d users failed: %s. Is the partner up and reachable? See journalctl -u "
+                         "dovecot on both nodes; the replicator tries again after five minutes"
+                         % (len(failed), len(meant), named(failed)), {"failed_users": failed})
+    return result(params, known, after, names, failed_users=[])
+
+
+def forecast(params, user):
+    """What a user's state would be just after the replicator was told."""
+    if user is None or params["full"]:
+        user = _replicator.User("none", None, None, None, False)
+    return user._replace(priority=params["priority"]) if params["state"] == "synchronised" else user
+
+
+def result(params, before, after, names, **more):
+    told = names if _values.is_mask(params["user"]) else after
+    return dict(more, **{
+        "changed": bool(names),
+        "users": {name: _replicator.as_dict(after[name]) for name in told if name in after},
+        "changed_users": names,
+        "diff": {"before": lines(before, names), "after": lines(after, names)},
+    })
+
+
+def lines(users, names):
+    """The diff is about those who change."""
+    return "".join("%s: %s\n" % (name, in_words(users[name]) if name in users else "not known") for name in sorted(names))
+
+
+def in_words(user):
+    success = "no success yet" if user.success is None else "last success %d s ago" % user.success
+    full = "no full pass yet" if user.full is None else "last full pass %d s ago" % user.full
+    return ", ".join(["priority %s" % user.priority, success, full] + (["failed"] if user.failed else []))
+
+
+def main():
+    _module.run(converge, dict(_module.SOCKET, **OPTIONS))
+
+
+if __name__ == "__main__":
+    main()
