@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from labtool import inventory, lifecycle, nodes, paths, tls, users
-from labtool.environment import ssh
+from labtool.environment import environment, ssh
 from labtool.inventory import Cluster, Node
-from labtool.system import LabError, run, say
+from labtool.system import LabError, complaint, run, say
 from labtool.table import render
 
 PORTS = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "lmtp": 24, "sieve": 4190}
@@ -24,35 +26,18 @@ TIERS = (
 )
 HEADER = ("TIER", "NODE", "ADDRESS", "ROLE", "STATE")
 
-# What is asked of a node, by group; each answer is marked by its name. One ssh a node asks all.
-QUESTIONS = {
-    "dovecot_loadbalancers": {"addresses": "ip -json -4 addr show"},
-    "dovecot_directors": {
-        "ring": "doveadm -f json director ring status",
-        "director": "doveadm -f json director status",
-    },
-    "dovecot_replicated": {
-        "replication": "doveadm -f json replicator status",
-        "replicated users": "doveadm -f json replicator status '*'",
-    },
-}
-MARK = "--- answer: "
+PLAYBOOK = Path(__file__).with_name("status.yml")
+PATIENCE = 90  # seconds
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
-    """What a node told: the text of each answer, or None when it could not be asked at all."""
+    """What the collection's modules told of a node, by module; empty where one failed or was not asked."""
 
-    texts: dict[str, str] | None
-    services: dict[str, str] = field(default_factory=dict)
-
-    def rows(self, question: str) -> list[dict[str, Any]]:
-        """The rows of a JSON answer; none when the question failed."""
-        try:
-            found = json.loads((self.texts or {}).get(question, ""))
-        except ValueError:
-            return []
-        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    reached: bool
+    node: dict[str, Any] = field(default_factory=dict)
+    director: dict[str, Any] = field(default_factory=dict)
+    replicator: dict[str, Any] = field(default_factory=dict)
 
 
 def current() -> Cluster:
@@ -102,7 +87,7 @@ def describe(cluster: Cluster) -> dict[str, Any]:
 def as_table() -> int:
     """Print the table and how to log in; 1 when something is not as it should be."""
     cluster = current()
-    answers = dict(zip((n.name for n in cluster.nodes), nodes.in_parallel(ask, cluster.nodes), strict=True))
+    answers = ask(cluster)
     assigned = assignments(answers)
     rows, healthy = [], True
     for node in cluster.nodes:
@@ -123,87 +108,72 @@ def tier_of(node: Node) -> tuple[str, tuple[str, ...]]:
     return next(((tier, services) for group, tier, services in TIERS if group in node.groups), ("node", ()))
 
 
-def ask(node: Node) -> Answer:
-    """Ask a node everything there is to know about its groups."""
-    services = tier_of(node)[1]
-    script = [f"echo '{MARK}unit {unit}'; systemctl is-active {unit}" for unit in services]
-    for group, questions in QUESTIONS.items():
-        if group in node.groups:
-            # A director that has lost its ring answers late; the table must not wait for it.
-            script += [f'echo; echo "{MARK}{name}"; timeout 10 {command} 2>/dev/null' for name, command in questions.items()]
-    try:
-        result = run([*ssh(node.address), "\n".join([*script, "true"])], check=False, timeout=40)
-    except LabError:
-        return Answer(None)
-    return understand(result.stdout) if result.returncode == 0 else Answer(None)
+def ask(cluster: Cluster) -> dict[str, Answer]:
+    """What every node tells, asked all at once."""
+    services = {node.name: list(tier_of(node)[1]) for node in cluster.nodes}
+    with tempfile.TemporaryDirectory(prefix="mailcluster-status-") as folder:
+        answers = Path(folder) / "answers.json"
+        variables = json.dumps({"services_of": services, "answers_file": str(answers)})
+        command = [paths.VENV / "bin" / "ansible-playbook", "--extra-vars", variables, PLAYBOOK]
+        # Its exit status tells of nodes that do not answer, which the table does as well.
+        result = run(command, env=environment(cluster.inventory), check=False, timeout=PATIENCE)
+        if not answers.exists():
+            raise LabError(f"labtool/status.yml did not run to its end:\n{complaint(result)}")
+        told = json.loads(answers.read_text())
+    return {node.name: understand(told.get(node.name, [])) for node in cluster.nodes}
 
 
-def understand(text: str) -> Answer:
-    """Take apart what a node printed."""
-    texts: dict[str, str] = {}
-    for part in text.split(MARK)[1:]:
-        name, _, content = part.partition("\n")
-        texts[name] = content.strip()
-    services = {name.removeprefix("unit "): content for name, content in texts.items() if name.startswith("unit ")}
-    return Answer(texts, services)
+def understand(results: list[dict[str, Any]]) -> Answer:
+    """The results of the three modules, in their order; what failed or was skipped told nothing."""
+    if not results or any(result.get("unreachable") for result in results):
+        return Answer(reached=False)
+    return Answer(True, *({} if result.get("failed") or result.get("skipped") else result for result in results))
 
 
 def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]) -> tuple[str, bool]:
     """A node's state in words, and whether it is as it should be."""
-    if answer.texts is None:
+    if not answer.reached:
         return "unreachable", False
-    if stopped := [f"{name} stopped" for name, state in answer.services.items() if state != "active"]:
+    if stopped := [f"{name.removesuffix('.service')} stopped" for name in answer.node.get("idle_units", ["all services"])]:
         return ", ".join(stopped), False
     words: list[str] = []
     good = True
     if "dovecot_loadbalancers" in node.groups:
-        words.append("holds the VIP" if cluster.vip and holds(answer, cluster.vip) else "standby")
+        words.append("holds the VIP" if answer.node.get("holds_vip") else "standby")
     if "dovecot_directors" in node.groups:
-        text = ring_state(answer.rows("ring"))
-        words.append(text)
-        good = good and text == "ring synced"
+        ring = answer.director.get("ring", {"synced": False, "status": "no answer from the ring"})
+        words.append(ring["status"])
+        good = good and ring["synced"]
     if "dovecot_backends" in node.groups and node.address in assigned:
         words.append(assigned[node.address])
     if "dovecot_replicated" in node.groups:
-        text, fine = replication_state(answer.rows("replication"), answer.rows("replicated users"))
+        text, fine = replication_state(answer.replicator)
         words.append(text)
         good = good and fine
     return ", ".join(words) or "running", good
 
 
-def holds(answer: Answer, vip: str) -> bool:
-    return any(entry.get("local") == vip for link in answer.rows("addresses") for entry in link.get("addr_info", []))
-
-
-def ring_state(rows: list[dict[str, Any]]) -> str:
-    """Only the row of the director itself tells whether the ring is in sync."""
-    return next((str(row.get("status")) for row in rows if row.get("type") == "self"), "no answer from the ring")
-
-
 def assignments(answers: dict[str, Answer]) -> dict[str, str]:
     """What the ring says of each backend, in words, as the first director that answers tells it."""
     for answer in answers.values():
-        if rows := answer.rows("director"):
-            return {str(row.get("mail server ip")): _assignment(row) for row in rows}
+        if backends := answer.director.get("backends"):
+            return {host: _assignment(backend) for host, backend in backends.items()}
     return {}
 
 
-def _assignment(row: dict[str, Any]) -> str:
-    users = str(row.get("users", 0))
-    words = "1 user" if users == "1" else f"{users} users"
-    if row.get("state") != "up":
+def _assignment(backend: dict[str, Any]) -> str:
+    words = "1 user" if backend["users"] == 1 else f"{backend['users']} users"
+    if backend["state"] != "up":
         return f"{words}, down at the directors"
-    return f"{words}, drained" if row.get("vhosts") == "0" else words
+    return words if backend["weight"] else f"{words}, drained"
 
 
-def replication_state(summary: list[dict[str, Any]], listed: list[dict[str, Any]]) -> tuple[str, bool]:
+def replication_state(replicator: dict[str, Any]) -> tuple[str, bool]:
     """Queue and failures in words; a queue is no fault, a failed user is."""
-    counts = {str(row.get("field")): str(row.get("value")) for row in summary}
-    if not counts:
+    if not replicator:
         return "no answer from the replicator", False
-    queued = sum(int(value) for name, value in counts.items() if name.startswith("Queued") and value.isdigit())
-    failed = [str(row.get("username")) for row in listed if row.get("failed") == "y"]
-    text = f"replication: {queued} queued, {len(failed)} failed"
+    failed = replicator["failed_users"]
+    text = f"replication: {replicator['queued']} queued, {len(failed)} failed"
     return (f"{text} ({', '.join(failed[:3])})" if failed else text), not failed
 
 
