@@ -64,6 +64,7 @@ def describe(cluster: Cluster) -> dict[str, Any]:
         "variant": cluster.variant,
         "inventory": str(cluster.inventory),
         "vip": cluster.vip,
+        "entry": cluster.entry,
         "ports": PORTS,
         "ca_file": str(tls.ca_file(cluster)),
         "users": [

@@ -17,10 +17,10 @@ TIMEOUT = 35  # seconds; a director without a usable backend holds a login for 3
 
 
 class Clients:
-    """Connects to the VIP, or to I(host) where one is given."""
+    """Connects to the VIP (in a variant without one, to the first node that takes logins), or to I(host)."""
 
     def __init__(self, lab):
-        self.vip = lab["vip"]
+        self.vip = lab["entry"]
         self.ports = lab["ports"]
         self.passwords = {user["name"]: user["password"] for user in lab["users"]}
         self.tls = ssl.create_default_context(cafile=lab["ca_file"])

@@ -1,0 +1,187 @@
+"""What the tests of the scenarios stand on: the lab as its own status command tells it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import testinfra
+from clients import Clients, eventually
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def lab():
+    done = subprocess.run([CHECKOUT / "lab", "status", "--json"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def clients(lab):
+    return Clients(lab)
+
+
+class Node:
+    """A node of the lab, with testinfra's view of it in C(host)."""
+
+    def __init__(self, entry):
+        self.name = entry["name"]
+        self.address = entry["address"]
+        self.groups = entry["groups"]
+        self.partition = entry["partition"]
+        key = entry["ssh"][entry["ssh"].index("-i") + 1]
+        self.host = testinfra.get_host(
+            f"ssh://root@{self.address}", ssh_identity_file=key,
+            ssh_extra_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR")
+
+    def run(self, command, *args):
+        """Standard output of a command that must succeed."""
+        return self.host.check_output(command, *args)
+
+    def is_up(self):
+        try:
+            return self.host.run("true").rc == 0
+        except RuntimeError:  # ssh itself failed
+            return False
+
+    def doveadm(self, *words):
+        """The rows that doveadm prints."""
+        return json.loads(self.run("doveadm -f json " + " ".join(["%s"] * len(words)), *words) or "[]")
+
+
+class Nodes(dict):
+    def of(self, group):
+        return [node for node in self.values() if group in node.groups]
+
+    def pair_of(self, partition):
+        return [node for node in self.values() if node.partition == partition]
+
+
+@pytest.fixture(scope="session")
+def nodes(lab):
+    return Nodes((entry["name"], Node(entry)) for entry in lab["nodes"])
+
+
+@pytest.fixture(scope="session")
+def users(lab):
+    """User names by partition."""
+    by_partition = {}
+    for user in lab["users"]:
+        by_partition.setdefault(user["partition"], []).append(user["name"])
+    return by_partition
+
+
+@pytest.fixture(scope="session")
+def vip_holder(lab, nodes):
+    """A function that tells which load balancer has the VIP now."""
+    def holder():
+        holders = [
+            node for node in nodes.of("dovecot_loadbalancers")
+            if node.is_up() and f" {lab['vip']}/" in node.run("ip -oneline address")
+        ]
+        assert len(holders) == 1, f"the VIP is held by {[node.name for node in holders]}"
+        return holders[0]
+    return holder
+
+
+@pytest.fixture(scope="session")
+def lab_is_whole():
+    """A function that tells whether every node is up and in its place, as the lab's status judges."""
+    def whole():
+        done = subprocess.run([CHECKOUT / "lab", "status"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        return True
+    return whole
+
+
+@pytest.fixture
+def lab_node():
+    """Kills a node as a power cut does, and starts it again, at the end of the test at the latest."""
+    power = LabNode()
+    yield power
+    for node in list(power.killed):
+        power.start(node)
+
+
+class LabNode:
+    def __init__(self):
+        self.killed = []
+
+    def kill(self, node):
+        self.killed.append(node)
+        self._lab("kill", node)
+
+    def start(self, node):
+        self._lab("start", node)
+        self.killed.remove(node)
+
+    @staticmethod
+    def _lab(verb, node):
+        subprocess.run([sys.executable, "-m", "labtool", f"node-{verb}", node.name], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def replicated(nodes, clients):
+    """A function that waits until both nodes of a pair have the message."""
+    def wait(user, partition, message_id, folder="INBOX"):
+        for node in nodes.pair_of(partition):
+            eventually(
+                lambda node=node: node.run(
+                    "doveadm search -u %s mailbox %s header message-id %s", user, folder, message_id),
+                what=f"the message of {user} on {node.name}")
+    return wait
+
+
+@pytest.fixture(scope="session")
+def second_address(lab):
+    """Another address of this machine in the cluster's network, for a client elsewhere."""
+    address = str(ipaddress.ip_network(f"{lab['vip']}/24", strict=False)[250])
+    route = subprocess.run(["ip", "-json", "route", "get", lab["vip"]], capture_output=True, text=True, check=True)
+    interface = json.loads(route.stdout)[0]["dev"]
+    subprocess.run(["ip", "address", "replace", f"{address}/32", "dev", interface], check=True)
+    yield address
+    subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", interface], check=True)
+
+
+@pytest.fixture(scope="session")
+def ansible(lab):
+    """A function that runs a playbook against the lab and gives the finished process."""
+    def run(playbook, *args):
+        return subprocess.run(
+            [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
+            capture_output=True, text=True, timeout=300, check=False)
+    return run
+
+
+@pytest.fixture(scope="session")
+def module(lab):
+    """A function that runs a module on a node, and gives its result."""
+    def run(node, name, *, check=False, options=(), **params):
+        command = [CHECKOUT / "lab", "run", "ansible", getattr(node, "name", node), "--module-name",
+                   f"mailcluster.dovecot.{name}", *(["--args", json.dumps(params)] if params else []),
+                   *(["--check"] if check else []), *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        _who, arrow, result = done.stdout.partition(" => ")
+        assert arrow, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return json.loads(result)
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test brings the last words of every Dovecot, haproxy and keepalived along."""
+    report = yield
+    if report.when == "call" and report.failed and "nodes" in item.funcargs:
+        for node in item.funcargs["nodes"].values():
+            try:
+                log = node.host.run("journalctl -u dovecot -u haproxy -u keepalived -n 12 --no-pager -o short-precise")
+                report.sections.append((f"journal of {node.name}", log.stdout))
+            except RuntimeError as error:  # the node is dead, which may be the reason
+                report.sections.append((f"journal of {node.name}", f"not readable: {error}"))
+    return report
