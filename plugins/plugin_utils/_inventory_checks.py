@@ -201,6 +201,9 @@ def check_users(vars, topology, **_rest):
         elif partition is not None and str(partition) not in topology["partitions"]:
             yield (f"dovecot_users: {name} has the partition '{partition}', which no backend has: set it to one of "
                    f"{', '.join(partitions)}")
+        if not isinstance(user.get("noreplicate", False), bool):
+            yield (f"dovecot_users: noreplicate of {name} is '{user['noreplicate']}', neither true nor false: write true "
+                   f"to keep the mail on its node")
         match = HASH.match(str(user.get("password") or ""))
         if not match or match.group(1).upper() in NOT_HASHED:
             yield (f"dovecot_users: the password of {name} (not shown) is not a hash: make one with "

@@ -171,6 +171,9 @@ REFUSALS = {
     "a password that is marked as plain": (
         variables(dovecot_users=[user(password="{PLAIN}correct-horse-battery")]),
         ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
+    "a noreplicate that is neither true nor false": (
+        variables(dovecot_users=[user(noreplicate="maybe")]),
+        ["dovecot_users: noreplicate of zoe@example.org is 'maybe'", "write true"]),
     "a shared quota dictionary": (
         variables(dovecot_backend_quota="dict:User quota::proxy::quota"),
         ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"]),
