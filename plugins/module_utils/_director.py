@@ -11,6 +11,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
 
 # --- what doveadm prints ---------------------------------------------------------------------------
 
+
 def parse_backends(rows):
     """Host to C(tag), C(weight), C(state) and C(users), from the rows of C(director status)."""
     try:
@@ -124,6 +125,7 @@ def parse_configured(text, resolve):
 
 
 # --- what is to be told ----------------------------------------------------------------------------
+
 
 def takes_no_users(backend):
     """A drained host (weight 0) or one that is down was made so by somebody: not ours to undo."""

@@ -97,7 +97,6 @@ class Director:
             self._doveadm.sleep(POLL)
             self.wait_synced()
 
-
     # --- users off their backends ------------------------------------------------------------------
 
     def flush(self, how, host=None, limit=None):

@@ -16,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
-
 CHECKOUT = Path(__file__).resolve().parents[4]
 sys.path[:0] = [str(Path(__file__).parent), str(CHECKOUT / ".lab" / "collections")]
 
@@ -33,6 +31,7 @@ SSH = {node["name"]: node["ssh"] for node in LAB["nodes"]}
 
 def on(node, command, check=False):
     return subprocess.run([*SSH[node], command], capture_output=True, text=True, check=check)
+
 
 RING = {"198.51.100.31": "a", "198.51.100.32": "a", "198.51.100.41": "b", "198.51.100.42": "b"}
 
@@ -59,17 +58,9 @@ class Recorder(World):
         super().sleep(seconds)
 
 
-class Text(yaml.SafeDumper):
-    """Long texts as they are, for readers."""
-
-
-Text.add_representer(str, lambda dumper, text: dumper.represent_scalar(
-    "tag:yaml.org,2002:str", text, style="|" if "\n" in text and "\t" not in text else None))
-
-
 def keep(path, calls):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.dump(calls, Dumper=Text, sort_keys=False, width=10000, allow_unicode=True))
+    path.write_text(json.dumps(calls, indent=1, ensure_ascii=False) + "\n")
 
 
 RESET = "".join(

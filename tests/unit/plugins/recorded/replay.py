@@ -14,7 +14,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
 
 FOLDER = Path(__file__).parent
 TRANSCRIPTS = FOLDER / "transcripts"
-ERRORS = FOLDER / "errors" / "transcript.yml"
+ERRORS = FOLDER / "errors" / "transcript.json"
 # What changes something; in check mode none of these may be called.
 WRITES = re.compile(
     r"doveadm (director (add|update|remove|up|down|move|kick|flush|ring add|ring remove)|replicator (add|remove|replicate)"
@@ -31,7 +31,7 @@ def load_errors():
 
 def transcript_of(case, run):
     slug = re.sub(r"[^a-z0-9]+", "-", case["name"].lower()).strip("-")
-    return TRANSCRIPTS / case["module"] / f"{slug}.{run}.yml"
+    return TRANSCRIPTS / case["module"] / f"{slug}.{run}.json"
 
 
 def import_module(name):

@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, failure
 
@@ -32,7 +31,7 @@ def named(value):
 def perform(tmp_path):
     """A function that replays a case's run, and those real runs that came before it on the same node."""
     def run_one(case, run):
-        calls = yaml.safe_load(replay.transcript_of(case, run).read_text())
+        calls = json.loads(replay.transcript_of(case, run).read_text())
         world = replay.Replay(calls)
         result = replay.perform(case, world, run == "check", tmp_path)
         world.finish()
@@ -87,7 +86,7 @@ def test_every_changing_case_is_run_in_check_mode_too(case):
 
 
 def test_no_transcript_is_left_without_its_case():
-    kept = set(replay.TRANSCRIPTS.glob("*/*.yml"))
+    kept = set(replay.TRANSCRIPTS.glob("*/*.json"))
     assert {replay.transcript_of(case, run) for case, run in RUNS} == kept
 
 
@@ -95,7 +94,7 @@ def test_no_transcript_is_left_without_its_case():
 def test_a_call_too_many_or_too_few_is_noticed(module):
     case = next(case for case in CASES if case["module"] == module and "error" not in case)
     run = case.get("runs", ["check"])[0]
-    calls = yaml.safe_load(replay.transcript_of(case, run).read_text())
+    calls = json.loads(replay.transcript_of(case, run).read_text())
     with pytest.raises(AssertionError, match="not recorded"):
         replay.perform(case, replay.Replay(calls[:-1]), run == "check", "/nonexistent")
     world = replay.Replay(calls + calls[:1])
@@ -104,7 +103,7 @@ def test_a_call_too_many_or_too_few_is_noticed(module):
         world.finish()
 
 
-ERRORS = {call["name"]: call for call in yaml.safe_load(replay.ERRORS.read_text())}
+ERRORS = {call["name"]: call for call in json.loads(replay.ERRORS.read_text())}
 
 
 @pytest.mark.parametrize("case", replay.load_errors(), ids=lambda case: case["name"])
