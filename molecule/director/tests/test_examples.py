@@ -11,8 +11,8 @@ from clients import eventually
 from fixtures import CHECKOUT
 
 ON = {
-    "director_backends": "director1", "director_backend": "director1", "director_user": "director1", "director_info": "director1",
-    "director_ring": "director1", "replicator_user": "a1", "replicator_info": "a1", "mailbox_maintenance": "a1", "user_info": "a1",
+    **dict.fromkeys(["director_backends", "director_backend", "director_user", "director_info", "director_ring"], "director1"),
+    **dict.fromkeys(["replicator_user", "replicator_info", "mailbox_maintenance", "user_info"], "a1"),
 }
 
 
