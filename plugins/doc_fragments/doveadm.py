@@ -11,6 +11,7 @@ options:
   timeout:
     description:
       - How long the module may take in all, in seconds. A command that does not answer is ended then.
+      - What has a time of its own (a drain, and a flush, which may take ten minutes) is not counted.
       - Do not go below 60 at a ring. While a director is being missed, changes wait for up to 30 seconds.
     type: int
     default: 60

@@ -16,6 +16,8 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
 POLL = 0.2  # seconds
 # How users leave their backends: their sessions are cut, or only forgotten.
 FLUSH = {"kick": ["flush"], "forget": ["flush", "-F"]}
+# Moving a user takes the director_user_kick_delay, and only some are moved at a time.
+FLUSH_LIMIT = 600  # seconds
 
 
 class Director:
@@ -99,11 +101,11 @@ class Director:
 
     # --- users off their backends ------------------------------------------------------------------
 
-    def flush(self, how, host=None, limit=None):
+    def flush(self, how, host=None):
         """Sends the users of I(host), or of all, where the ring would send them now; how many were elsewhere or are free."""
         before = places(self.map(host))
         if before:
-            self.tell(FLUSH[how] + [host or "all"], limit)
+            self.tell(FLUSH[how] + [host or "all"], FLUSH_LIMIT)
         return len(before - places(self.map(host)))
 
     def would_flush(self, how, backends, host=None):

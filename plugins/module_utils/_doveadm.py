@@ -149,6 +149,12 @@ def failure(argv, rc, stdout, stderr):
 COMPLAINT = re.compile(r"^(.*: )?(Error|Fatal|Panic): ", re.MULTILINE)
 
 
+def refuse_failure(argv, rc, stdout, stderr):
+    """Raises the typed error when the command failed, or complained and ended with 0 all the same."""
+    if rc != 0 or COMPLAINT.search(stderr):
+        raise failure(argv, rc, stdout, stderr)
+
+
 def first_words(text):
     """The first line that says something; a backtrace behind it is no help in a message."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
@@ -204,8 +210,8 @@ class Doveadm:
         I(complaints) that counts as success.
         """
         argv, rc, stdout, stderr = self.attempt(*words, limit=limit)
-        if rc != 0 or (COMPLAINT.search(stderr) and not complaints):
-            raise failure(argv, rc, stdout, stderr)
+        if rc != 0 or not complaints:
+            refuse_failure(argv, rc, stdout, stderr)
         return stdout
 
     def settings(self, name):

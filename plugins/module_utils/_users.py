@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import UserUnknown, failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import UserUnknown, refuse_failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._values import is_mask
 
 NO_USER = 67  # exit status
@@ -32,6 +32,11 @@ def userdb_field(doveadm, user, field):
     return _field(doveadm, ["user"], user, field)
 
 
+def is_replicated(doveadm, user):
+    """Whether the replicator keeps I(user); one with C(noreplicate) it drops at the first attempt."""
+    return userdb_field(doveadm, user, "noreplicate") is None
+
+
 def passdb_field(doveadm, user, field):
     """As C(userdb_field), from the password database, which for a director says where users live.
 
@@ -45,6 +50,5 @@ def _field(doveadm, command, user, field):
     if rc == NO_USER:
         raise UserUnknown("there is no user '%s' in the database of this node: compare with doveadm user '*'" % user,
                           argv, rc, stdout, stderr)
-    if rc != 0 and stderr.strip():
-        raise failure(argv, rc, stdout, stderr)
+    refuse_failure(argv, rc, stdout, stderr)
     return stdout.strip() or None

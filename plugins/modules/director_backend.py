@@ -148,8 +148,6 @@ OPTIONS = {
     "state_dir": {"type": "path", "default": "/var/lib/mailcluster-dovecot"},
 }
 POLL = 1  # seconds
-# Moving a user takes the director_user_kick_delay, and only some are moved at a time.
-FLUSH_LIMIT = 600  # seconds
 
 
 def check(params):
@@ -253,7 +251,7 @@ def clear(doveadm, director, host, params, after, check_mode):
             raise TimedOut("%d of its users are still on %s after %d s. It is drained, nobody new is sent there: run this "
                            "again to wait on, raise drain_timeout, or say flush: kick" % (users, host, params["drain_timeout"]))
         doveadm.start_anew()
-    return director.flush(params["flush"], host, FLUSH_LIMIT) if params["flush"] != "none" else 0
+    return director.flush(params["flush"], host) if params["flush"] != "none" else 0
 
 
 def main():

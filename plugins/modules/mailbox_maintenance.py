@@ -94,7 +94,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
     InvalidValue,
     MaintenanceFailed,
     TimedOut,
-    failure,
+    refuse_failure,
 )
 
 OPTIONS = {
@@ -124,8 +124,7 @@ class Purge:
         if rc != 0 and "Couldn't open index" in stderr:
             # a user who never had mail has no storage yet
             return {"expunged": 0}
-        if rc != 0:
-            raise failure(argv, rc, stdout, stderr)
+        refuse_failure(argv, rc, stdout, stderr)
         return {"expunged": _mailbox.parse_unreferenced(stdout)}
 
     @staticmethod

@@ -35,7 +35,8 @@ options:
     required: true
   state:
     description:
-      - V(present), the replicator knows the users. It synchronises a new one at once, as a whole.
+      - V(present), the replicator knows the users. It synchronises a new one at once, as a whole. One with C(noreplicate)
+        in the user database is dropped again by the replicator, and so is added by each run.
       - V(synchronised), they were synchronised without failure within O(max_age) seconds, or are queued now.
       - V(absent), the replicator has forgotten them. See RV(returns).
     type: str
@@ -137,6 +138,7 @@ OPTIONS = {
     "wait": {"type": "bool", "default": False},
 }
 POLL = 0.5  # seconds
+APPEAR = 3  # seconds
 NAMED = 10  # users in a message
 
 
@@ -204,7 +206,9 @@ def wait_done(doveadm, replicator, params, meant, asked, began):
         known = replicator.users(params["user"])
         since = doveadm.clock() - began
         waiting = {name for name in wanted & set(known) if known[name].priority != "none"}
-        waiting |= {name for name in asked if name in known and not _replicator.is_done(known[name], since)}
+        # a mask is added in the background, and a user who is gone again is not to be replicated
+        waiting |= {name for name in asked if (name in known and not _replicator.is_done(known[name], since))
+                    or (name not in known and since < APPEAR)}
         if not waiting:
             waiting = wanted & {connection["user"] for connection in replicator.connections()}
         if not waiting:
@@ -224,7 +228,7 @@ def absent(doveadm, replicator, params, known, check_mode):
     returns = []
     for name in sorted(known):
         try:
-            if _users.userdb_field(doveadm, name, "noreplicate") is None:
+            if _users.is_replicated(doveadm, name):
                 returns.append(name)
         except UserUnknown:
             pass
