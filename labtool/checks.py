@@ -98,6 +98,7 @@ def scenario(name: str) -> bool:
     """Create, converge, converge again, check mode, verify, destroy; nodes are removed whatever happens."""
     _refuse_incomplete(name)
     with lock(f"test {name}"):
+        nodes.repair()
         if owner := nodes.owner():
             say(f"This replaces the cluster that is up (variant {owner[1]} of {owner[0]})")
         try:

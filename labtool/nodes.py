@@ -57,7 +57,10 @@ def serve_on(cluster: Cluster, image: str) -> bool:
 
 
 def repair() -> None:
-    """Drop what an earlier lab left when podman itself cannot work with it any more."""
+    """Drop what an earlier lab left when podman itself cannot work with it any more.
+
+    So it is on a copy of a machine whose lab was up: podman's records are there, the nodes and their networks are not.
+    """
     try:
         lost = not containers() and processes.monitors()
     except LabError:
