@@ -35,8 +35,8 @@ options:
     required: true
   state:
     description:
-      - V(present), the replicator knows the users. It synchronises a new one at once, as a whole. One with C(noreplicate)
-        in the user database is dropped again by the replicator, and so is added by each run.
+      - V(present), the replicator knows the users, but for those with C(noreplicate) in the user database. It synchronises
+        a new one at once, as a whole.
       - V(synchronised), they were synchronised without failure within O(max_age) seconds, or are queued now.
       - V(absent), the replicator has forgotten them. See RV(returns).
     type: str
@@ -251,7 +251,8 @@ def converge(doveadm, params, check_mode):
         # the database writes the name in another way, and so does the replicator
         params = dict(params, user=meant[0])
         known = replicator.users(meant[0])
-    names = to_change(params, meant, known)
+    # one with noreplicate would be dropped again by the replicator, and be added by each run
+    names = [name for name in to_change(params, meant, known) if name in known or _users.is_replicated(doveadm, name)]
     after = dict(known)
     began = doveadm.clock()
     if not check_mode and names:
