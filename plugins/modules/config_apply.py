@@ -153,6 +153,13 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_units 
     unit_files,
     work,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
+    DoveadmError,
+    NotRunning,
+    limited,
+)
 
 UNIT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -406,14 +413,6 @@ class Apply:
 
     def ring_state(self):
         """True or False as the ring is in sync or not, and in words; None if there is no director here yet."""
-        from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-        from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
-            Doveadm,
-            DoveadmError,
-            NotRunning,
-            limited,
-        )
-
         try:
             ring = Director(Doveadm(lambda argv, seconds: self.run(limited(argv, seconds)), clock=self.clock)).ring()
         except NotRunning as error:
