@@ -11,7 +11,7 @@ from collections import namedtuple
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import not_understood
 
 PRIORITIES = ("none", "low", "high", "sync")
-AGE = re.compile(r"(\d+):(\d\d):(\d\d)\Z")
+AGE = re.compile(r"(-?\d+):(-?\d+):(-?\d+)\Z")
 SUMMARY = {
     "Queued 'sync' requests": "queued_sync",
     "Queued 'high' requests": "queued_high",
@@ -47,13 +47,16 @@ def parse_users(rows):
 
 
 def _age(text, known):
-    """Seconds of C(HH:MM:SS); most users share a few ages."""
+    """Seconds of C(HH:MM:SS); most users share a few ages.
+
+    A user who was synchronised while doveadm asked is printed as C(00:00:-1).
+    """
     if text not in known:
         match = AGE.match(text)
         if not match:
             raise ValueError(text)
         hours, minutes, seconds = match.groups()
-        known[text] = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+        known[text] = max(0, int(hours) * 3600 + int(minutes) * 60 + int(seconds))
     return known[text]
 
 

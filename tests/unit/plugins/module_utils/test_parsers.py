@@ -97,6 +97,16 @@ def test_what_is_printed_today_is_understood(name):
     assert not isinstance(parsed(name, json.dumps([ROWS[name]])), OutputError)
 
 
+@pytest.mark.parametrize(("printed", "age"), [
+    ("-", None), ("00:00:40", 40), ("100:00:42", 360042),
+    # doveadm took the time before the replicator finished this user
+    ("00:00:-1", 0), ("00:-1:-5", 0),
+])
+def test_ages_of_a_user(printed, age):
+    users = parsed("replicated", json.dumps([{**ROWS["replicated"], "success sync": printed}]))
+    assert users["alice"].success == age
+
+
 def test_the_raw_text_is_in_the_error():
     error = parsed("backends", "Segmentation fault")
     assert "Segmentation fault" in str(error) and error.details()["stdout"] == "Segmentation fault"
