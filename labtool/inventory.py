@@ -42,6 +42,13 @@ class Cluster:
     def members(self, group: str) -> list[Node]:
         return [node for node in self.nodes if group in node.groups]
 
+    def may_hold_vip(self, node: Node) -> bool:
+        """The load balancers; without any, and without directors, the nodes of a pair."""
+        for group in ("dovecot_loadbalancers", "dovecot_directors", "dovecot_replicated"):
+            if self.members(group):
+                return self.vip is not None and group != "dovecot_directors" and group in node.groups
+        return False
+
     @property
     def gateway(self) -> str:
         """The lab machine's own address on the nodes' network."""

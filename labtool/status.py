@@ -109,9 +109,19 @@ def tier_of(node: Node) -> tuple[str, tuple[str, ...]]:
     return next(((tier, services) for group, tier, services in TIERS if group in node.groups), ("node", ()))
 
 
+def services_of(cluster: Cluster, node: Node) -> list[str]:
+    """What must run on a node."""
+    services = list(tier_of(node)[1])
+    if "dovecot_replicated" in node.groups:
+        services.append("mailcluster-dovecot-partner")
+    if cluster.may_hold_vip(node) and "keepalived" not in services:
+        services.append("keepalived")
+    return services
+
+
 def ask(cluster: Cluster) -> dict[str, Answer]:
     """What every node tells, asked all at once."""
-    services = {node.name: list(tier_of(node)[1]) for node in cluster.nodes}
+    services = {node.name: services_of(cluster, node) for node in cluster.nodes}
     with tempfile.TemporaryDirectory(prefix="mailcluster-status-") as folder:
         answers = Path(folder) / "answers.json"
         variables = json.dumps({"services_of": services, "answers_file": str(answers)})
@@ -139,7 +149,7 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
         return ", ".join(stopped), False
     words: list[str] = []
     good = True
-    if "dovecot_loadbalancers" in node.groups:
+    if cluster.may_hold_vip(node):
         words.append("holds the VIP" if answer.node.get("holds_vip") else "standby")
     if "dovecot_directors" in node.groups:
         ring = answer.director.get("ring", {"synced": False, "status": "no answer from the ring"})
@@ -170,12 +180,16 @@ def _assignment(backend: dict[str, Any]) -> str:
 
 
 def replication_state(replicator: dict[str, Any]) -> tuple[str, bool]:
-    """Queue and failures in words; a queue is no fault, a failed user is."""
+    """Queue and failures in words; a queue is no fault, a user who failed or waits long is."""
     if not replicator:
         return "no answer from the replicator", False
-    failed = replicator["failed_users"]
+    failed, lagging = replicator["failed_users"], replicator["lagging_users"]
     text = f"replication: {replicator['queued']} queued, {len(failed)} failed"
-    return (f"{text} ({', '.join(failed[:3])})" if failed else text), not failed
+    if failed:
+        text += f" ({', '.join(failed[:3])})"
+    if lagging:
+        text += f", {len(lagging)} lagging ({', '.join(lagging[:3])})"
+    return text, not failed and not lagging
 
 
 def how_to_log_in(cluster: Cluster) -> str:

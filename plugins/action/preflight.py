@@ -25,6 +25,8 @@ class ActionModule(ActionBase):
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         given = {name: self._given(task_vars["hostvars"], name) for name in groups.get(_topology.CLUSTER_GROUP, ())}
+        for name, node in given.items():
+            node["users"] = self._users(task_vars["hostvars"], name)
         topology = _topology.derive(groups, given, vip=args["vars"].get("dovecot_vip"))
         found = _inventory_checks.problems(
             {"groups": groups, "topology": topology, "vars": args["vars"], "given": given}
@@ -41,6 +43,14 @@ class ActionModule(ActionBase):
             "weight": host.get("dovecot_backend_weight", 100),
             "settings": host.get("dovecot_settings") or {},
         }
+
+    @staticmethod
+    def _users(hostvars, name):
+        """The names in dovecot_users as written for this node: to render each password for each node would take long."""
+        users = hostvars.raw_get(name).get("dovecot_users")
+        return frozenset(
+            str(user["name"]).lower() for user in (users if isinstance(users, list) else ())
+            if hasattr(user, "get") and user.get("name"))
 
     @staticmethod
     def _refuse_or(title, found, result):

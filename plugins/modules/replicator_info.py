@@ -24,6 +24,12 @@ options:
   users:
     description: Whose state to tell in RV(users), a name or a mask with V(*) and V(?). Without it, RV(users) is null.
     type: str
+  lag:
+    description:
+      - Look for RV(lagging_users), who wait longer than so many seconds for their synchronisation. 0, do not.
+      - Takes as many seconds only while somebody waits. Changes reach the partner within a second unless something is wrong.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -64,6 +70,13 @@ failed_users:
   type: list
   elements: str
   sample: ["bob@example.org"]
+lagging_users:
+  description:
+    - The users who waited all the O(lag) seconds and were not synchronised meanwhile. Those who failed are not among them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 connections:
   description: What dsync works on now.
   returned: success
@@ -81,9 +94,24 @@ users:
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
 
-OPTIONS = {"users": {"type": "str"}}
+OPTIONS = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}}
+POLL = 0.5  # seconds
+
+
+def lagging(doveadm, replicator, users, lag):
+    """Names of those of I(users) who wait now, and still do after I(lag) seconds without a success in between."""
+    waiting = {name for name, user in users.items() if user.priority != "none" and not user.failed}
+    began = doveadm.clock()
+    while waiting and doveadm.clock() - began < lag:
+        doveadm.sleep(POLL)
+        users = replicator.users("*")
+        since = doveadm.clock() - began
+        waiting = {name for name in waiting & set(users) if users[name].priority != "none" and not users[name].failed
+                   and (users[name].success is None or users[name].success >= since)}
+    return sorted(waiting) if lag else []
 
 
 def converge(doveadm, params, _check_mode):
@@ -91,6 +119,8 @@ def converge(doveadm, params, _check_mode):
     mask = params["users"]
     if mask is not None:
         _values.mask_of("users", mask)
+    if params["lag"] < 0:
+        raise InvalidValue("lag: %d is below 0: give seconds, 0 to look for nobody" % params["lag"])
     replicator = Replicator(doveadm, params["socket_path"])
     summary = replicator.summary()
     everybody = replicator.users("*")
@@ -100,6 +130,7 @@ def converge(doveadm, params, _check_mode):
         "summary": summary,
         "queued": sum(number for name, number in summary.items() if name.startswith("queued_")),
         "failed_users": sorted(name for name, user in everybody.items() if user.failed),
+        "lagging_users": lagging(doveadm, replicator, everybody, params["lag"]),
         "connections": replicator.connections(),
         "users": None if asked is None else {name: _replicator.as_dict(user) for name, user in asked.items()},
     }

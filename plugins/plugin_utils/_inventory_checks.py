@@ -59,9 +59,9 @@ def check_groups(groups, topology, **_rest):
             yield f"dovecot_replicated: {name} is no backend: put it into dovecot_backends too"
     if topology["directors"] and not topology["backends"]:
         yield "dovecot_backends: empty, so the directors have nowhere to send users: add backends"
-    if topology["loadbalancers"] and not topology["directors"]:
-        yield ("dovecot_directors: empty, but load balancers need directors behind them in this release: "
-               "add two directors")
+    if topology["loadbalancers"] and not topology["directors"] and len(topology["partitions"]) != 1:
+        yield (f"dovecot_directors: empty, but behind the load balancers there are {len(topology['partitions'])} partitions, "
+               f"and only directors know whose mail is where: add two directors, or have one partition")
 
 
 def check_partitions(topology, given, **_rest):
@@ -98,10 +98,10 @@ def check_addresses(topology, vars, **_rest):
             yield (f"dovecot_address: '{node['address']}' of {name} is no IP address: set ansible_host or "
                    f"dovecot_address to the address that the other nodes reach it by")
         elif vip is not None and address not in vip.network and not (
-                routed and "loadbalancer" not in node["roles"]):
+                routed and "service_address" not in node["roles"]):
             yield (f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
                    f"(dovecot_vip: {vip}): correct one of them"
-                   + ("" if "loadbalancer" in node["roles"]
+                   + ("" if "service_address" in node["roles"]
                       else ", or set dovecot_allow_routed: true if there is a router between"))
         other = seen_addresses.setdefault(str(address or node["address"]), name)
         if other != name:
@@ -115,11 +115,18 @@ def check_addresses(topology, vars, **_rest):
 
 def check_vip(topology, vars, **_rest):
     given = vars.get("dovecot_vip")
-    if not topology["loadbalancers"]:
-        return
+    holders = topology["vip_holders"]
     if not given:
-        yield "dovecot_vip: missing, but there are load balancers: set it to the service address, as 192.0.2.10/24"
+        if topology["loadbalancers"]:
+            yield "dovecot_vip: missing, but there are load balancers: set it to the service address, as 192.0.2.10/24"
         return
+    if not holders:
+        yield (f"dovecot_vip: '{given}' has no node that could hold it: add load balancers, or leave it out; without any "
+               f"only a replicated pair has it by itself")
+        return
+    if not topology["loadbalancers"] and len(topology["partitions"]) > 1:
+        yield (f"dovecot_vip: '{given}' with the partitions {', '.join(topology['partitions'])}: without load balancers and "
+               f"directors it would lead to one of them only: add these, or leave dovecot_vip out")
     vip = parse_interface(given)
     if vip is None:
         yield f"dovecot_vip: '{given}' is no address with its network's prefix: write it as 192.0.2.10/24"
@@ -131,6 +138,10 @@ def check_vip(topology, vars, **_rest):
     router_id = vars.get("dovecot_vrrp_router_id", 51)
     if not str(router_id).isdigit() or not 1 <= int(router_id) <= 255:
         yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
+    preferred = vars.get("dovecot_service_address_preferred")
+    if preferred and preferred not in holders:
+        yield (f"dovecot_service_address_preferred: '{preferred}' cannot hold the VIP: set it to one of {', '.join(holders)}, "
+               f"or to '' for none")
 
 
 def check_directors(topology, vars, **_rest):
@@ -236,8 +247,24 @@ def check_settings(given, topology, **_rest):
             if path[-1] == "replication_sync_timeout":
                 yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
                        f"replicator of every 2.3 release: remove it")
+            elif re.match(r"mail_replica\Z", path[-1]):
+                yield (f"dovecot_settings: mail_replica ({value}) of {', '.join(names)}: who replicates with whom follows from "
+                       f"the inventory alone: remove it, and put the two nodes of a partition into dovecot_replicated")
             elif replicated and re.match(r"quota\d*\Z", path[-1]) and str(value).startswith("dict"):
                 yield _shared_quota(f"dovecot_settings: {'/'.join(path)}", value)
+
+
+def check_partners_users(given, topology, **_rest):
+    for partition, members in topology["partitions"].items():
+        lists = [(name, given[name].get("users") or frozenset()) for name in members
+                 if topology["nodes"][name]["partner"] is not None]
+        for (one, users), (other, others) in zip(lists, lists[1:]):
+            only = {one: sorted(users - others), other: sorted(others - users)}
+            words = [f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} only for {name}"
+                     for name, names in only.items() if names]
+            if words:
+                yield (f"dovecot_users: partition '{partition}' has {' and '.join(words)}, but both nodes of a pair have "
+                       f"the same users: set dovecot_users once, for their group")
 
 
 def _same_settings(given):
@@ -293,5 +320,6 @@ CHECKS = (
     check_tls,
     check_users,
     check_replication,
+    check_partners_users,
     check_settings,
 )

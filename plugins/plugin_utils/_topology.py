@@ -50,10 +50,19 @@ def parse_network(text):
 
 
 def roles_of(name, groups):
-    """All roles of the node I(name): C(node) for each, C(server) where Dovecot runs."""
+    """All roles of the node I(name) by its groups: C(node) for each, C(server) where Dovecot runs."""
     chosen = [role for group, role in ROLE_OF_GROUP.items() if name in groups.get(group, ())]
     server = ["server"] if any(role in DOVECOT_ROLES for role in chosen) else []
     return ["node"] + server + chosen
+
+
+def holders_of(nodes):
+    """Between whom the VIP moves: the load balancers; without any, and without directors, the replicated backends."""
+    for group in ("loadbalancer", "director", "replication"):
+        names = [name for name, node in nodes.items() if group in node["roles"]]
+        if names:
+            return [] if group == "director" else names
+    return []
 
 
 def derive(groups, hostvars, vip=None):
@@ -89,12 +98,18 @@ def derive(groups, hostvars, vip=None):
         return [name for name, node in nodes.items() if role in node["roles"]]
 
     interface = parse_interface(vip)
+    holders = holders_of(nodes) if vip else []
+    for name in holders:
+        nodes[name]["roles"].append("service_address")
     return {
         "nodes": nodes,
         "partitions": partitions,
         "loadbalancers": having("loadbalancer"),
         "directors": having("director"),
         "backends": having("backend"),
+        "vip_holders": holders,
+        # whom the load balancers send clients to
+        "entry_nodes": having("director") or having("backend"),
         # as the module director_backends takes them
         "ring_backends": [
             {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}

@@ -12,7 +12,7 @@ from labtool.table import render
 DIRECTOR = Node("director1", "198.51.100.21", ("dovecot_directors",), None, "container")
 BACKEND = Node("a1", "198.51.100.31", ("dovecot_backends", "dovecot_replicated"), "a", "container")
 BALANCER = Node("lb1", "198.51.100.11", ("dovecot_loadbalancers",), None, "container")
-CLUSTER = Cluster("test", Path("hosts.yml"), (), None, "198.51.100.10", ())
+CLUSTER = Cluster("test", Path("hosts.yml"), (BALANCER, DIRECTOR, BACKEND), None, "198.51.100.10", ())
 
 
 def test_a_dead_node_is_unreachable():
@@ -28,6 +28,13 @@ def test_who_holds_the_vip():
     for holds, words in ((True, "holds the VIP"), (False, "standby")):
         answer = Answer(True, node={"idle_units": [], "holds_vip": holds})
         assert status.judge(CLUSTER, BALANCER, answer, {}) == (words, True)
+
+
+def test_a_pair_without_load_balancers_holds_the_vip_itself():
+    cluster = Cluster("test", Path("hosts.yml"), (BACKEND,), None, "198.51.100.10", ())
+    answer = Answer(True, node={"idle_units": [], "holds_vip": True}, replicator={"queued": 0, "failed_users": [], "lagging_users": []})
+    assert status.judge(cluster, BACKEND, answer, {}) == ("holds the VIP, replication: 0 queued, 0 failed", True)
+    assert "keepalived" in status.services_of(cluster, BACKEND)
 
 
 def test_ring():
@@ -59,11 +66,15 @@ def test_replication():
     def judged(replicator, assigned):
         return status.judge(CLUSTER, BACKEND, Answer(True, node={"idle_units": []}, replicator=replicator), assigned)
 
-    assert judged({"queued": 3, "failed_users": []}, {"198.51.100.31": "1 user"}) == (
+    def told(failed=(), lagging=()):
+        return {"queued": 3, "failed_users": list(failed), "lagging_users": list(lagging)}
+
+    assert judged(told(), {"198.51.100.31": "1 user"}) == (
         "1 user, replication: 3 queued, 0 failed",
         True,
     )
-    assert judged({"queued": 3, "failed_users": ["alice"]}, {}) == ("replication: 3 queued, 1 failed (alice)", False)
+    assert judged(told(failed=["alice"]), {}) == ("replication: 3 queued, 1 failed (alice)", False)
+    assert judged(told(lagging=["bob"]), {}) == ("replication: 3 queued, 0 failed, 1 lagging (bob)", False)
     assert judged({}, {}) == ("no answer from the replicator", False)
 
 

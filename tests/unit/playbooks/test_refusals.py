@@ -16,15 +16,14 @@ import pytest
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-IDEAL = CHECKOUT / "inventories" / "ideal"
 
 
 class Inventory:
-    """A copy of inventories/ideal that a test may spoil."""
+    """A copy of one of the inventories that a test may spoil."""
 
-    def __init__(self, folder):
-        self.folder = folder / "ideal"
-        shutil.copytree(IDEAL, self.folder, ignore=shutil.ignore_patterns(".secrets"))
+    def __init__(self, folder, variant="ideal"):
+        self.folder = folder / variant
+        shutil.copytree(CHECKOUT / "inventories" / variant, self.folder, ignore=shutil.ignore_patterns(".secrets"))
         secrets = self.folder / ".secrets"
         secrets.mkdir()
         for name in ("tls.pem", "tls.key"):
@@ -36,7 +35,8 @@ class Inventory:
         self._ssh.chmod(0o755)
         self.hosts = yaml.safe_load((self.folder / "hosts.yml").read_text())
         self.groups = self.hosts["dovecot_cluster"]["children"]
-        self.partition_a = self.groups["dovecot_backends"]["children"]["partition_a"]
+        backends = self.groups["dovecot_backends"]["children"]
+        self.partition_a = backends.get("partition_a") or backends["dovecot_replicated"]
 
     def deploy(self):
         """The output of the run, with wrapped lines joined."""
@@ -92,6 +92,26 @@ def single_director(inventory):
 
 def node_with_two_tiers(inventory):
     inventory.groups["dovecot_directors"]["hosts"]["a1"] = {}
+
+
+def another_pair(inventory):
+    inventory.groups["dovecot_backends"]["children"]["dovecot_replicated"] = {"children": {
+        "partition_a": {"vars": {"dovecot_partition": "a"}, "hosts": inventory.partition_a["hosts"]},
+        "partition_b": {"vars": {"dovecot_partition": "b"}, "hosts": {
+            "mail3": {"ansible_host": "198.51.100.33"}, "mail4": {"ansible_host": "198.51.100.34"}}},
+    }}
+    inventory.variables["dovecot_users"] = [user()]
+
+
+def pair_that_is_none(inventory):
+    inventory.groups["dovecot_backends"]["children"] = {
+        "alone": {"vars": {"dovecot_partition": "pair"}, "hosts": {"mail1": {"ansible_host": "198.51.100.31"}}}}
+
+
+def a_user_on_one_node_only(inventory):
+    common = [user(name=f"{name}@example.org", partition="pair") for name in ("alice", "bob")]
+    inventory.partition_a["hosts"]["mail1"]["dovecot_users"] = common
+    inventory.partition_a["hosts"]["mail2"]["dovecot_users"] = [*common, user(partition="pair")]
 
 
 def variables(**given):
@@ -191,6 +211,54 @@ REFUSALS = {
         variables(dovecot_replication_dsync_parameters="-d -n INBOX -N"),
         ["dovecot_replication_dsync_parameters: '-n INBOX'", "names no namespace", "remove it"]),
 }
+
+
+PAIR_REFUSALS = {
+    "a service address that is a node's": (
+        variables(dovecot_vip="198.51.100.32/24"),
+        ["dovecot_vip: 198.51.100.32 is the address of mail2 too", "must be an address that no node has"]),
+    "a service address outside of the nodes' network": (
+        variables(dovecot_vip="203.0.113.10/24"),
+        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"]),
+    "a service address outside of the nodes' network though routed": (
+        variables(dovecot_vip="203.0.113.10/24", dovecot_allow_routed=True),
+        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"]),
+    "a service address for two pairs": (
+        another_pair,
+        ["dovecot_vip: '198.51.100.10/24' with the partitions a, b", "add these, or leave dovecot_vip out"]),
+    "a service address for a single server": (
+        pair_that_is_none,
+        ["dovecot_vip: '198.51.100.10/24' has no node that could hold it", "only a replicated pair"]),
+    "a preferred node that is none of the two": (
+        variables(dovecot_service_address_preferred="mail3"),
+        ["dovecot_service_address_preferred: 'mail3' cannot hold the VIP", "set it to one of mail1, mail2"]),
+    "different users on the two nodes": (
+        a_user_on_one_node_only,
+        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+    "a partner given by hand": (
+        variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12345"}}),
+        ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"]),
+}
+
+
+@pytest.mark.parametrize("case", PAIR_REFUSALS)
+def test_of_a_pair_is_refused_before_any_node_was_touched(case, tmp_path):
+    inventory = Inventory(tmp_path, "replicated_pair")
+    spoil, expected = PAIR_REFUSALS[case]
+    spoil(inventory)
+
+    output = inventory.deploy()
+
+    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
+        assert words in output
+    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+
+
+def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
+    inventory = Inventory(tmp_path, "replicated_pair_lb")
+    another_pair(inventory)
+
+    assert "behind the load balancers there are 2 partitions" in inventory.deploy()
 
 
 @pytest.mark.parametrize("case", REFUSALS)

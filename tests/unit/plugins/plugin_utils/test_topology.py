@@ -45,6 +45,29 @@ def test_a_backend_without_partition_is_one_by_itself():
     assert derived()["partitions"] == {"a": ["a1", "a2"], "b1": ["b1"]}
 
 
+def test_the_vip_moves_between_the_load_balancers():
+    topology = derived(vip="198.51.100.10/24")
+    assert topology["vip_holders"] == ["lb1"]
+    assert topology["nodes"]["lb1"]["roles"] == ["node", "loadbalancer", "service_address"]
+    assert "service_address" not in topology["nodes"]["a1"]["roles"]
+
+
+def test_without_load_balancers_and_directors_the_vip_moves_between_the_nodes_of_the_pair():
+    groups = {**GROUPS, "dovecot_loadbalancers": [], "dovecot_directors": []}
+    assert _topology.derive(groups, HOSTS, vip="198.51.100.10/24")["vip_holders"] == ["a1", "a2"]
+    assert _topology.derive(groups, HOSTS)["vip_holders"] == []
+
+
+def test_directors_without_load_balancers_have_no_vip():
+    groups = {**GROUPS, "dovecot_loadbalancers": []}
+    assert _topology.derive(groups, HOSTS, vip="198.51.100.10/24")["vip_holders"] == []
+
+
+def test_load_balancers_send_clients_to_the_directors_or_else_to_the_backends():
+    assert derived()["entry_nodes"] == ["d1"]
+    assert _topology.derive({**GROUPS, "dovecot_directors": []}, HOSTS)["entry_nodes"] == ["a1", "a2", "b1"]
+
+
 def test_hosts_outside_of_the_cluster_do_not_appear():
     assert "web1" not in derived()["nodes"]
 
