@@ -26,8 +26,8 @@ class Clients:
         self.tls = ssl.create_default_context(cafile=lab["ca_file"])
 
     @contextmanager
-    def imap(self, user, host=None, password=None, folder="INBOX", source=None):
-        connection = self.connect_imap(user, host, password, source)
+    def imap(self, user, host=None, password=None, folder="INBOX", source=None, timeout=TIMEOUT):
+        connection = self.connect_imap(user, host, password, source, timeout)
         try:
             if folder:
                 must(connection.select(folder))
@@ -38,9 +38,9 @@ class Clients:
             except (OSError, imaplib.IMAP4.error):
                 pass  # the test killed what it talked to
 
-    def connect_imap(self, user, host=None, password=None, source=None):
+    def connect_imap(self, user, host=None, password=None, source=None, timeout=TIMEOUT):
         context = self.tls if host is None else unverified()
-        connection = IMAPS(host or self.vip, self.ports["imaps"], context, source)
+        connection = IMAPS(host or self.vip, self.ports["imaps"], context, source, timeout)
         connection.login(user, password or self.passwords[user])
         return connection
 
@@ -57,20 +57,20 @@ class Clients:
         connection.stls(self.tls)
         return connection
 
-    def sieve(self, user, password=None):
-        return ManageSieve(self.vip, self.ports["sieve"], self.tls, user, password or self.passwords[user])
+    def sieve(self, user, password=None, host=None):
+        return ManageSieve(host or self.vip, self.ports["sieve"], self.tls, user, password or self.passwords[user])
 
-    def deliver(self, *users, subject="test", host=None, attempts=1):
+    def deliver(self, *users, subject="test", host=None, attempts=1, message_id=None, timeout=TIMEOUT):
         """Sends one message by LMTP to all of I(users); gives its Message-ID."""
         message = EmailMessage()
         message["From"] = "sender@example.net"
         message["To"] = ", ".join(users)
         message["Subject"] = subject
-        message["Message-ID"] = f"<{uuid.uuid4()}@example.net>"
+        message["Message-ID"] = f"<{message_id or f'{uuid.uuid4()}@example.net'}>"
         message.set_content("A message of the tests.\n")
         for attempt in range(attempts):
             try:
-                with smtplib.LMTP(host or self.vip, self.ports["lmtp"], timeout=TIMEOUT) as lmtp:
+                with smtplib.LMTP(host or self.vip, self.ports["lmtp"], timeout=timeout) as lmtp:
                     transfer(lmtp, message, users)
                 return message["Message-ID"]
             except (OSError, smtplib.SMTPException):
@@ -103,9 +103,9 @@ def transfer(lmtp, message, users):
 class IMAPS(imaplib.IMAP4_SSL):
     """imaplib with a source address."""
 
-    def __init__(self, host, port, context, source=None):
+    def __init__(self, host, port, context, source=None, timeout=TIMEOUT):
         self._source = (source, 0) if source else None
-        super().__init__(host, port, ssl_context=context, timeout=TIMEOUT)
+        super().__init__(host, port, ssl_context=context, timeout=timeout)
 
     def _create_socket(self, timeout):
         plain = socket.create_connection((self.host, self.port), timeout, source_address=self._source)

@@ -78,10 +78,12 @@ def users(lab):
 
 @pytest.fixture(scope="session")
 def vip_holder(lab, nodes):
-    """A function that tells which load balancer has the VIP now."""
+    """A function that tells which node has the VIP now."""
+    candidates = nodes.of("dovecot_loadbalancers") or nodes.of("dovecot_replicated")
+
     def holder():
         holders = [
-            node for node in nodes.of("dovecot_loadbalancers")
+            node for node in candidates
             if node.is_up() and f" {lab['vip']}/" in node.run("ip -oneline address")
         ]
         assert len(holders) == 1, f"the VIP is held by {[node.name for node in holders]}"

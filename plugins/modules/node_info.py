@@ -32,6 +32,9 @@ options:
   vip:
     description: The service address, to tell whether this node holds it.
     type: str
+  mail_home:
+    description: Where the users' mail is, to tell whether there is any.
+    type: path
   packages:
     description: Debian packages that the node needs.
     type: list
@@ -88,6 +91,10 @@ holds_vip:
   description: Whether the node has O(vip) now.
   returned: always
   type: bool
+has_mail:
+  description: Whether there is a file anywhere below O(mail_home).
+  returned: always
+  type: bool
 idle_units:
   description: Those of O(units) that are not active or not enabled.
   returned: always
@@ -101,6 +108,7 @@ missing_packages:
 """
 
 import json
+import os
 import re
 import socket
 
@@ -180,6 +188,7 @@ def main():
         argument_spec={
             "address": {"type": "str", "required": True},
             "vip": {"type": "str"},
+            "mail_home": {"type": "path"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
         },
@@ -210,6 +219,7 @@ def main():
         address=module.params["address"],
         address_interface=interfaces.get(module.params["address"]),
         addresses=[address for _interface, address in addresses],
+        has_mail=any(files for _folder, _folders, files in os.walk(module.params["mail_home"] or os.devnull)),
         holds_vip=module.params["vip"] in interfaces,
         idle_units=idle_units(module, module.params["units"]),
         missing_packages=[package for package in wanted if package not in installed],

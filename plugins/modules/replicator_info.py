@@ -70,6 +70,12 @@ failed_users:
   type: list
   elements: str
   sample: ["bob@example.org"]
+unsynchronised_users:
+  description: The users who were never synchronised with success since the replicator knows them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 lagging_users:
   description:
     - The users who waited all the O(lag) seconds and were not synchronised meanwhile. Those who failed are not among them.
@@ -101,17 +107,23 @@ OPTIONS = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}}
 POLL = 0.5  # seconds
 
 
-def lagging(doveadm, replicator, users, lag):
-    """Names of those of I(users) who wait now, and still do after I(lag) seconds without a success in between."""
-    waiting = {name for name, user in users.items() if user.priority != "none" and not user.failed}
+def waiting(users, connections):
+    """Names of those who are queued or at work, which the queue does not tell any more, and have not failed."""
+    names = {name for name, user in users.items() if user.priority != "none"}
+    names.update(connection["user"] for connection in connections)
+    return {name for name in names if name in users and not users[name].failed}
+
+
+def lagging(doveadm, replicator, names, lag):
+    """Those of I(names) who still wait after I(lag) seconds without a success in between."""
     began = doveadm.clock()
-    while waiting and doveadm.clock() - began < lag:
+    while names and doveadm.clock() - began < lag:
         doveadm.sleep(POLL)
         users = replicator.users("*")
         since = doveadm.clock() - began
-        waiting = {name for name in waiting & set(users) if users[name].priority != "none" and not users[name].failed
-                   and (users[name].success is None or users[name].success >= since)}
-    return sorted(waiting) if lag else []
+        names = {name for name in names & waiting(users, replicator.connections())
+                 if users[name].success is None or users[name].success >= since}
+    return sorted(names) if lag else []
 
 
 def converge(doveadm, params, _check_mode):
@@ -124,14 +136,16 @@ def converge(doveadm, params, _check_mode):
     replicator = Replicator(doveadm, params["socket_path"])
     summary = replicator.summary()
     everybody = replicator.users("*")
+    connections = replicator.connections()
     asked = None if mask is None else everybody if mask == "*" else replicator.users(mask)
     return {
         "changed": False,
         "summary": summary,
         "queued": sum(number for name, number in summary.items() if name.startswith("queued_")),
         "failed_users": sorted(name for name, user in everybody.items() if user.failed),
-        "lagging_users": lagging(doveadm, replicator, everybody, params["lag"]),
-        "connections": replicator.connections(),
+        "unsynchronised_users": sorted(name for name, user in everybody.items() if user.success is None),
+        "lagging_users": lagging(doveadm, replicator, waiting(everybody, connections), params["lag"]),
+        "connections": connections,
         "users": None if asked is None else {name: _replicator.as_dict(user) for name, user in asked.items()},
     }
 

@@ -229,6 +229,13 @@ def check_replication(vars, topology, **_rest):
         yield (f"dovecot_backend_mail_location: '{location}' with dovecot_replicated: on Dovecot 2.3.19 a Maildir "
                f"mailbox that both nodes created before their first synchronisation is stuck for ever (\"GUIDs "
                f"conflict\", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true")
+    authority = str(vars.get("dovecot_replication_ca") or "")
+    if vars.get("dovecot_replication_transport") == "tcps" and not authority and not vars.get("dovecot_replication_ca_file"):
+        yield ("dovecot_replication_ca: missing, and tcps checks the partner's certificate: set it to the PEM text of the "
+               "authority, or dovecot_replication_ca_file to a file that is on the nodes already")
+    elif authority and "-----BEGIN " not in authority:
+        yield ("dovecot_replication_ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
+               "nodes use dovecot_replication_ca_file")
     quota = str(vars.get("dovecot_backend_quota") or "")
     if quota.startswith("dict"):
         yield _shared_quota("dovecot_backend_quota", quota)

@@ -32,7 +32,8 @@ def test_who_holds_the_vip():
 
 def test_a_pair_without_load_balancers_holds_the_vip_itself():
     cluster = Cluster("test", Path("hosts.yml"), (BACKEND,), None, "198.51.100.10", ())
-    answer = Answer(True, node={"idle_units": [], "holds_vip": True}, replicator={"queued": 0, "failed_users": [], "lagging_users": []})
+    quiet = {"queued": 0, "failed_users": [], "lagging_users": []}
+    answer = Answer(True, node={"idle_units": [], "holds_vip": True}, replicator=quiet)
     assert status.judge(cluster, BACKEND, answer, {}) == ("holds the VIP, replication: 0 queued, 0 failed", True)
     assert "keepalived" in status.services_of(cluster, BACKEND)
 

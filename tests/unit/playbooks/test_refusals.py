@@ -235,6 +235,12 @@ PAIR_REFUSALS = {
     "different users on the two nodes": (
         a_user_on_one_node_only,
         ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+    "tcps without an authority": (
+        variables(dovecot_replication_transport="tcps"),
+        ["dovecot_replication_ca: missing", "or dovecot_replication_ca_file"]),
+    "a path for the authority": (
+        variables(dovecot_replication_transport="tcps", dovecot_replication_ca="/etc/ssl/ca.pem"),
+        ["dovecot_replication_ca: (value not shown) is no PEM text", "use dovecot_replication_ca_file"]),
     "a partner given by hand": (
         variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12345"}}),
         ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"]),

@@ -16,7 +16,8 @@ def program():
     environment = jinja2.Environment()
     environment.filters["to_json"] = json.dumps
     source = environment.from_string(TEMPLATE.read_text()).render(
-        ansible_managed="", dovecot_doveadm_port=12345, __dovecot_partner={"name": "mail2", "address": "198.51.100.32"},
+        ansible_managed="", dovecot_doveadm_port=12345, dovecot_replication_transport="tcp",
+        __dovecot_partner={"name": "mail2", "address": "198.51.100.32"},
         __dovecot_topology={"vip": {"address": "198.51.100.10"}}, __dovecot_roles=["replication", "service_address"],
         __dovecot_ahead_file="/run/ahead")
     namespace = {"__name__": "partner"}
@@ -83,7 +84,8 @@ def test_each_change_is_said_once(world):
     world.rounds(3)
     world.partner_answers = False
     world.rounds(3)
-    assert world.said == ["mail2 answers: synchronising all users", "all 2 users are synchronised with mail2, 3 s after it answered",
+    assert world.said == ["mail2 answers: synchronising all users",
+                          "all 2 users are synchronised with mail2, 3 s after it answered",
                           "mail2 does not answer"]
 
 
@@ -135,5 +137,6 @@ def test_users_whose_pass_fails_are_queued_again_for_two_minutes(world):
 
 
 def test_a_user_who_was_never_synchronised_counts_as_waiting(program):
-    users = [{"username": "new", "success sync": "-", "failed": "-"}, {"username": "old", "success sync": "25:00:01", "failed": "y"}]
+    users = [{"username": "new", "success sync": "-", "failed": "-"},
+             {"username": "old", "success sync": "25:00:01", "failed": "y"}]
     assert program["waiting"](users, 10) == (["new", "old"], ["old"])

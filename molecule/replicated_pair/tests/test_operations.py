@@ -1,0 +1,149 @@
+"""The playbooks of a pair's day-2 work, and what they refuse."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from clients import eventually
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet
+
+
+@pytest.fixture
+def pair(nodes, lab_is_whole):
+    eventually(lab_is_whole, 60, "a whole pair", interval=1)
+    return nodes["mail1"], nodes["mail2"]
+
+
+def emptied(node):
+    """As a machine that was set up anew: nothing of the cluster but its name and its address."""
+    node.run("systemctl stop mailcluster-dovecot-partner keepalived dovecot")
+    node.run("rm -rf /var/vmail/* /var/lib/dovecot/* /var/lib/mailcluster-dovecot /etc/dovecot/mailcluster.d "
+             "/etc/dovecot/users.passwd /etc/keepalived/keepalived.conf /etc/systemd/system/mailcluster-dovecot-*")
+    node.run("systemctl daemon-reload")
+
+
+@pytest.mark.parametrize("name", ["mail2", "mail1"])
+def test_an_empty_node_in_the_place_of_a_dead_one_gets_its_mail_back(name, nodes, pair, clients, ansible, vip_holder):
+    users = sorted(clients.passwords)
+    other = next(node for node in pair if node.name != name)
+    for user in users:
+        for _number in range(20):
+            clients.deliver(user)
+    before = await_equal(pair, users)
+    emptied(nodes[name])
+    eventually(lambda: vip_holder().name == other.name, 20, "the VIP on the node that is left")
+
+    with Load(clients, users) as load:
+        done = ansible("fill_node.yml", "-e", f"dovecot_new_node={name}")
+        assert done.returncode == 0, done.stdout[-3000:]
+    assert re.search(r"\d of \d users synchronised", done.stdout)
+
+    boxes = await_equal(pair, users)
+    assert_nothing_lost(load, boxes)
+    for user in users:
+        kept = {message[4] for message in boxes[user]["messages"]}
+        assert {message[4] for message in before[user]["messages"]} <= kept, "the emptiness was replicated"
+    await_quiet(pair)
+
+
+def test_even_a_plain_deployment_of_an_empty_node_takes_no_mail_from_the_full_one(nodes, pair, clients, ansible):
+    """Someone has set the machine up anew and ran site.yml."""
+    users = sorted(clients.passwords)
+    before = await_equal(pair, users)
+    emptied(nodes["mail2"])
+    done = ansible("site.yml")
+    assert done.returncode == 0, done.stdout[-3000:]
+    boxes = await_equal(pair, users, 90)
+    for user in users:
+        assert {message[4] for message in before[user]["messages"]} <= {message[4] for message in boxes[user]["messages"]}
+
+
+REFUSALS = {
+    "a node that is not empty": ("mail2", "mail2 is not empty: there are files in /var/vmail"),
+    "a node that is none": ("mail7", "dovecot_new_node: mail7 is no node of a replicated pair"),
+    "no node": (None, "dovecot_new_node: (not set) is no node of a replicated pair"),
+}
+
+
+def files_of(node):
+    """What a deployment would change, with the times of the last change."""
+    return node.run("find /etc /var/lib/mailcluster-dovecot -type f -exec stat -c '%%n %%Y' {} + | sort")
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_filling_is_refused(case, pair, ansible):
+    name, words = REFUSALS[case]
+    before = [files_of(node) for node in pair]
+    done = ansible("fill_node.yml", *(["-e", f"dovecot_new_node={name}"] if name else []))
+    assert done.returncode != 0
+    output = re.sub(r"\s+", " ", done.stdout)
+    assert words in output and "nothing was changed" in output
+    assert before == [files_of(node) for node in pair]
+
+
+def test_filling_the_full_node_from_the_empty_one_is_refused(pair, ansible):
+    preferred, other = pair
+    other.run("systemctl stop dovecot && mv /var/vmail /var/vmail.kept && mkdir -m 700 /var/vmail && chown vmail: /var/vmail")
+    try:
+        done = ansible("fill_node.yml", "-e", "dovecot_new_node=mail1")
+        output = re.sub(r"\s+", " ", done.stdout)
+        assert done.returncode != 0 and "is mail2 the empty one?" in output
+    finally:
+        other.run("rmdir /var/vmail && mv /var/vmail.kept /var/vmail && systemctl start dovecot")
+    await_quiet(pair)
+
+
+def test_with_tcps_the_nodes_talk_by_tls(pair, clients, ansible, lab):
+    users = sorted(clients.passwords)
+    secured = ["-e", "dovecot_replication_transport=tcps",
+               "-e", "{\"dovecot_replication_ca\": \"{{ lookup('ansible.builtin.file', '" + lab["ca_file"] + "') }}\"}"]
+    done = ansible("site.yml", *secured)
+    try:
+        assert done.returncode == 0, done.stdout[-3000:]
+        for node, partner in (pair, pair[::-1]):
+            greeting = node.run(f"echo | openssl s_client -connect {partner.address}:12345 2>/dev/null | grep -c 'BEGIN CERT'")
+            assert greeting.strip() == "1"
+        for node in pair:
+            clients.deliver(users[0], host=node.address)
+        await_equal(pair, users)
+        await_quiet(pair)
+        assert " 0 failed" in pair[0].run("/usr/local/libexec/mailcluster-dovecot/catchup --now")
+        done = ansible("site.yml", *secured)
+        assert "changed=1" not in done.stdout, done.stdout
+    finally:
+        done = ansible("site.yml")
+        assert done.returncode == 0, done.stdout[-3000:]
+    await_quiet(pair)
+
+
+def test_maintenance_runs_on_one_node_after_the_other(pair, clients, ansible):
+    user = sorted(clients.passwords)[0]
+    done = ansible("maintain_mailboxes.yml", "-e", '{"dovecot_maintenance_actions": ["force_resync", "quota_recalc", "purge"]}')
+    assert done.returncode == 0, done.stdout
+    lines = [done.stdout.index(f"{node.name}: 4 users looked after") for node in pair]
+    assert lines == sorted(lines)
+    assert clients.has(user, clients.deliver(user))
+    await_quiet(pair)
+
+
+def test_the_nightly_catch_up_tells_what_it_found(pair, clients):
+    users = sorted(clients.passwords)
+    one, _other = pair
+    for user in users:
+        one.run("doveadm replicator remove %s", user)
+        one.run("printf 'Subject: missed\\nMessage-ID: <missed.%s>\\n\\nx\\n' | "
+                "doveadm -o mail_plugins=quota save -u %s -m INBOX", user, user)
+    for node in pair:
+        node.run("/usr/local/libexec/mailcluster-dovecot/catchup --now | systemd-cat -t catchup-test")
+    told = [node.run("journalctl -t catchup-test -n 20 -o cat") for node in pair]
+    assert all(f"repaired: {user}" in "".join(told) for user in users)
+    found = [re.search(r"(\d+) users synchronised, (\d+) failed, (\d+) repaired", text).groups() for text in told]
+    assert sum(int(numbers[2]) for numbers in found) == len(users)
+    assert all(numbers[1] == "0" for numbers in found)
+    one.run("doveadm replicator add '*'")
+    await_equal(pair, users)
+    time.sleep(1)
+    for node in pair:
+        assert " 0 repaired" in node.run("/usr/local/libexec/mailcluster-dovecot/catchup --now")

@@ -1,0 +1,102 @@
+"""A partner that is away, full, or new to the users: what it missed is there afterwards, without anyone's help."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from clients import eventually
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet
+
+HASH = "{SHA512-CRYPT}$6$saltsalt$hash"
+
+
+@pytest.fixture
+def pair(nodes, lab_is_whole):
+    eventually(lab_is_whole, 60, "a whole pair", interval=1)
+    return nodes["mail1"], nodes["mail2"]
+
+
+@pytest.mark.parametrize("away", ["mail1", "mail2"])
+def test_a_node_that_was_down_under_load_catches_up_by_itself(away, nodes, pair, clients, lab_node):
+    users = sorted(clients.passwords)
+    node, other = nodes[away], next(node for node in pair if node.name != away)
+    with Load(clients, users, host=other.address, pause=0.05) as load:
+        lab_node.kill(node)
+        time.sleep(60)
+        lab_node.start(node)
+        began = time.monotonic()
+        time.sleep(5)
+    boxes = await_equal(pair, users, 60)
+    print(f"equal {time.monotonic() - began:.0f} s after {away} was up")
+    assert_nothing_lost(load, boxes)
+    await_quiet(pair)
+
+
+def test_a_full_disk_refuses_for_a_while_and_loses_nothing(pair, clients):
+    one, other = pair
+    users = sorted(clients.passwords)
+    device = "/var/tmp/small.img"
+    one.run("systemctl stop dovecot")
+    one.run("cp -a /var/vmail /var/vmail.kept && mount -t tmpfs -o size=24m,mode=700,uid=5000,gid=5000 tmpfs /var/vmail && "
+            "cp -a /var/vmail.kept/. /var/vmail/ && systemctl start dovecot")
+    try:
+        one.run("dd if=/dev/zero of=/var/vmail/ballast bs=64k count=1024 2>/dev/null || true")
+        with Load(clients, users, host=one.address, pause=0.1) as refused:
+            eventually(lambda: refused.refused, 30, "a refusal by the node whose disk is full")
+            message_id = clients.deliver(users[0], host=other.address)
+            time.sleep(3)
+            one.run("rm /var/vmail/ballast")
+            eventually(lambda: any(refused.delivered.values()), 30, "a delivery once there is space again")
+        assert any("4" == word[:1] for text in refused.refused for word in text.split("(")[1:]), (
+            f"a full disk is no temporary failure: {refused.refused[:3]}")
+        boxes = await_equal(pair, users, 90)
+        assert_nothing_lost(refused, boxes)
+        assert any(message_id == message[4] for message in boxes[users[0]]["messages"])
+        await_quiet(pair)
+    finally:
+        one.run("systemctl stop dovecot && cp -a /var/vmail/. /var/vmail.kept/ && umount /var/vmail && "
+                f"cp -a /var/vmail.kept/. /var/vmail/ && rm -rf /var/vmail.kept {device} && systemctl start dovecot")
+    await_quiet(pair)
+
+
+@pytest.fixture
+def hundred_users(ansible, lab, tmp_path, pair):
+    names = [f"new{number:03}@example.org" for number in range(100)]
+    listed = [{"name": name, "password": HASH} for name in [*(user["name"] for user in lab["users"]), *names]]
+    extra = tmp_path / "users.json"
+    extra.write_text(json.dumps({"dovecot_users": listed}))
+    done = ansible("site.yml", "--extra-vars", f"@{extra}")
+    assert done.returncode == 0, done.stdout
+    yield names
+    done = ansible("site.yml")
+    assert done.returncode == 0, done.stdout
+    for node in pair:
+        node.run("doveadm replicator status 'new*' | grep -o '^new[^ ]*' | xargs -r -n1 doveadm replicator remove")
+        node.run("rm -rf /var/vmail/example.org/new*")
+
+
+def test_a_hundred_users_who_are_new_on_both_nodes_in_the_same_second(hundred_users, pair, clients):
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda job: clients.deliver(job[0], host=job[1].address, message_id=f"{job[1].name}.{job[0]}"),
+                      [(name, node) for name in hundred_users for node in pair]))
+    boxes = await_equal(pair, hundred_users, 120)
+    for name in hundred_users:
+        found = sorted(message[4].strip("<>") for message in boxes[name]["messages"])
+        assert found == sorted(f"{node.name}.{name}" for node in pair), f"{name} has {found}"
+    await_quiet(pair)
+
+
+def test_a_user_who_opens_the_mailbox_on_both_nodes_at_once(hundred_users, pair, clients):
+    """Logging in creates the folders, on each node by itself."""
+    def fill(job):
+        name, node = job
+        node.run("doveadm mailbox status -u %s messages '*'", name)
+        clients.deliver(name, host=node.address)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(fill, [(name, node) for name in hundred_users[:40] for node in pair]))
+    await_equal(pair, hundred_users[:40], 120)
+    await_quiet(pair)

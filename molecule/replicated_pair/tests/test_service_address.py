@@ -1,0 +1,90 @@
+"""The service address at three in the morning: it moves to the partner, and returns to a node that has caught up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from clients import eventually
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, mailbox_of
+
+AWAY = 12  # seconds
+# clients may wait that long; what it is on this machine tells ./lab bench service_address
+BOUND = 15  # seconds
+
+
+@pytest.fixture
+def pair(nodes, lab_is_whole):
+    eventually(lab_is_whole, 60, "a whole pair", interval=1)
+    return nodes["mail1"], nodes["mail2"]
+
+
+def unit(verb, name):
+    return lambda node, _power: node.run(f"systemctl {verb} {name}")
+
+
+WAYS = {
+    "keepalived stops": (unit("stop", "keepalived"), unit("start", "keepalived")),
+    "dovecot stops": (unit("stop", "dovecot"), unit("start", "dovecot")),
+    "dovecot hangs": (unit("kill --signal=STOP", "dovecot"), unit("kill --signal=CONT", "dovecot")),
+    "the node dies": (lambda node, power: power.kill(node), lambda node, power: power.start(node)),
+}
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clients, vip_holder, lab_node):
+    preferred, other = pair
+    fail, mend = WAYS[how]
+    users = sorted(clients.passwords)
+    eventually(lambda: vip_holder().name == preferred.name, 60, "the VIP on the preferred node")
+
+    with Load(clients, users) as load:
+        time.sleep(2)
+        fail(preferred, lab_node)
+        eventually(lambda: vip_holder().name == other.name, 20, "the VIP's move to the partner")
+        time.sleep(AWAY)
+        taken = {user: list(load.all_of(user)) for user in users}
+        mend(preferred, lab_node)
+        eventually(lambda: vip_holder().name == preferred.name, 90, "the VIP's return to the preferred node", interval=0.1)
+        for user in users:
+            found = counted(mailbox_of(preferred, user))
+            lacking = [name for name in taken[user] if not found[name]]
+            assert not lacking, f"{preferred.name} took the VIP and lacks {len(lacking)} messages of {user}"
+        time.sleep(3)
+
+    # a keepalived that is stopped hands the VIP over, and nobody notices
+    assert max(load.outages, default=0) < BOUND
+    assert_nothing_lost(load, await_equal(pair, users))
+    await_quiet(pair)
+
+
+def test_the_vip_stays_where_it_is_when_the_other_node_fails(pair, clients, vip_holder):
+    preferred, other = pair
+    users = sorted(clients.passwords)
+    with Load(clients, users) as load:
+        other.run("systemctl stop dovecot")
+        time.sleep(5)
+        other.run("systemctl start dovecot")
+        time.sleep(5)
+        assert vip_holder().name == preferred.name
+    assert not load.refused, f"clients were refused: {load.refused[:3]}"
+    assert_nothing_lost(load, await_equal(pair, users))
+    await_quiet(pair)
+
+
+def test_a_user_who_cannot_be_synchronised_does_not_move_the_vip(pair, vip_holder, clients):
+    """The partner's replicator counts a failure, and the holder is well."""
+    preferred, other = pair
+    user = sorted(clients.passwords)[0]
+    eventually(lambda: vip_holder().name == preferred.name, 60, "the VIP on the preferred node")
+    home = other.run("doveadm user -f home %s", user).strip()
+    other.run(f"mv {home} {home}.away && touch {home}")
+    try:
+        other.run("doveadm replicator replicate %s", user)
+        time.sleep(6)
+        assert vip_holder().name == preferred.name
+    finally:
+        other.run(f"rm {home} && mv {home}.away {home}")
+        other.run("doveadm replicator replicate %s", user)
+        preferred.run("doveadm replicator replicate %s", user)
+    await_quiet(pair)

@@ -1,0 +1,150 @@
+"""What two nodes of a pair have, side by side, and a load under which things go wrong."""
+
+from __future__ import annotations
+
+import imaplib
+import smtplib
+import threading
+import time
+from collections import Counter
+
+from clients import eventually, must
+
+
+def mailbox_of(node, user):
+    """All that is replicated of a user: folders with their GUID, messages with UID, GUID and flags, scripts."""
+    folders = {
+        row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"])
+        for row in node.doveadm("mailbox", "status", "-u", user, "guid uidvalidity uidnext", "*")
+    }
+    messages = sorted(
+        (row["mailbox"], int(row["uid"]), row["guid"], " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
+         row["hdr.message-id"])
+        for row in node.doveadm("fetch", "-u", user, "mailbox uid guid flags hdr.message-id", "ALL"))
+    home = node.run("doveadm user -f home %s", user).strip()
+    scripts = node.run(f"cd {home}/sieve 2>/dev/null && sha1sum *.sieve || true")
+    subscribed = sorted(row["mailbox"] for row in node.doveadm("mailbox", "list", "-s", "-u", user))
+    return {"folders": folders, "messages": messages, "scripts": scripts, "subscribed": subscribed}
+
+
+def difference(one, other):
+    """The first things in which two mailboxes differ, for a message that a person can read."""
+    words = []
+    for part in one:
+        if one[part] != other[part]:
+            if isinstance(one[part], str):
+                words.append(f"{part}: {one[part]!r} / {other[part]!r}")
+                continue
+            left, right = ({str(item) for item in (side[part].items() if isinstance(side[part], dict) else side[part])}
+                           for side in (one, other))
+            words.append(f"{part}: only here {sorted(left - right)[:4]}, only there {sorted(right - left)[:4]}")
+    return "; ".join(words)
+
+
+def await_equal(pair, users, seconds=60):
+    """Waits until both nodes have the same of every user, and gives what that is, by user."""
+    deadline = time.monotonic() + seconds
+    boxes = {}
+    while True:
+        for user in users:
+            if user not in boxes:
+                one, other = (mailbox_of(node, user) for node in pair)
+                if one == other:
+                    boxes[user] = one
+        missing = [user for user in users if user not in boxes]
+        if not missing:
+            return boxes
+        if time.monotonic() > deadline:
+            one, other = (mailbox_of(node, missing[0]) for node in pair)
+            raise AssertionError(f"after {seconds} s {pair[0].name} and {pair[1].name} differ for {len(missing)} users, "
+                                 f"{missing[0]} in {difference(one, other)}")
+        time.sleep(1)
+
+
+def await_quiet(pair, seconds=60):
+    """Until nobody's replication has failed and nobody waits, on both nodes."""
+    for node in pair:
+        def quiet(node=node):
+            rows = node.doveadm("replicator", "status", "*")
+            assert [row["username"] for row in rows if row["failed"] == "y"] == []
+            assert [row["username"] for row in rows if row["priority"] != "none"] == []
+            return True
+        eventually(quiet, seconds, f"a quiet replicator on {node.name}", interval=1)
+
+
+def counted(box):
+    """How often each Message-ID is in the mailbox."""
+    return Counter(message[4].strip("<>") for message in box["messages"])
+
+
+class Load:
+    """A mail server that delivers by LMTP and tries again like a queue, and an IMAP client that appends and reads.
+
+    Afterwards delivered and appended have what the servers took, by user; retried are those of them that were
+    handed over more than once, since an answer may have been lost: only those may be there twice.
+    """
+
+    def __init__(self, clients, users, host=None, pause=0.2):
+        self.clients, self.users, self.host, self.pause = clients, users, host, pause
+        self.delivered, self.appended = {user: [] for user in users}, {user: [] for user in users}
+        self.retried, self.refused = set(), []
+        self.outages = []
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._deliver, daemon=True), threading.Thread(target=self._append, daemon=True)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_failure):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "the load did not end: a server has taken a connection and says nothing"
+
+    def all_of(self, user):
+        return self.delivered[user] + self.appended[user]
+
+    def _repeat(self, attempt):
+        """One message after the other, for one user after the other, each until it was taken."""
+        number, name, failed_since = 0, None, None
+        while not self._end.is_set() or name:
+            user = self.users[number % len(self.users)]
+            name = name or f"{attempt.__name__.strip('_')}.{number}.{id(self)}@example.net"
+            try:
+                attempt(user, name)
+            except (OSError, imaplib.IMAP4.error, smtplib.SMTPException) as error:
+                self.retried.add(name)
+                self.refused.append(repr(error))
+                failed_since = failed_since or time.monotonic()
+                if self._end.is_set() and time.monotonic() - failed_since > 30:
+                    return
+            else:
+                if failed_since:
+                    self.outages.append(time.monotonic() - failed_since)
+                number, name, failed_since = number + 1, None, None
+            time.sleep(self.pause)
+
+    def _deliver(self):
+        def lmtp(user, name):
+            self.clients.deliver(user, host=self.host, message_id=name, timeout=3)
+            self.delivered[user].append(name)
+        self._repeat(lmtp)
+
+    def _append(self):
+        def imap(user, name):
+            with self.clients.imap(user, host=self.host, timeout=3) as connection:
+                must(connection.append("INBOX", None, None, f"Message-ID: <{name}>\r\nSubject: load\r\n\r\nx\r\n".encode()))
+                self.appended[user].append(name)
+                must(connection.search(None, "ALL"))
+        self._repeat(imap)
+
+
+def assert_nothing_lost(load, boxes):
+    for user in load.users:
+        found = counted(boxes[user])
+        lost = [name for name in load.all_of(user) if not found[name]]
+        assert not lost, f"{len(lost)} of {len(load.all_of(user))} messages of {user} are lost, as {lost[:3]}"
+        doubled = [name for name in load.all_of(user) if found[name] > 1 and name not in load.retried]
+        assert not doubled, f"{len(doubled)} messages of {user} are doubled, as {doubled[:3]}"
