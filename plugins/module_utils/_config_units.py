@@ -121,15 +121,16 @@ def unit_files(paths):
 
 
 class Preparation:
-    """What comes before any unit: `stop` units whose file is gone, accounts, directories, systemd's own reload."""
+    """What comes before any unit: `stop` units that are gone, accounts, directories, systemd's own reload."""
 
-    def __init__(self, files, present):
-        """files: pending {path: entry}; present: those of them that exist now."""
-        self.stop = sorted(
+    def __init__(self, files, present, unneeded=()):
+        """files: pending {path: entry}; present: those of them that exist now; unneeded: units without files of ours."""
+        undefined = {
             posixpath.basename(path)
             for path, entry in files.items()
             if posixpath.dirname(path) == UNIT_DIR and path not in present and entry["was"] != "absent"
-        )
+        }
+        self.stop = sorted(undefined | set(unneeded))
         self.sysusers = sorted(path for path in present if path.startswith("/etc/sysusers.d/"))
         self.tmpfiles = sorted(path for path in present if path.startswith("/etc/tmpfiles.d/"))
         self.daemon_reload = bool(unit_files(files))

@@ -15,7 +15,8 @@ description:
   - If a unit does not come up with the new files, or does not listen on its ports, the previous files of all roles are
     put back, the units pick those up, and the module fails with what the unit's journal says.
   - Runs C(systemd-sysusers), C(systemd-tmpfiles) and C(systemctl daemon-reload) where a changed file needs it,
-    and stops and disables units whose file was removed.
+    and stops and disables units whose definition was removed, or that are not in O(units) and have lost the last file
+    that M(mailcluster.dovecot.config) had installed for them.
   - Costs one call of C(systemctl show) when there is nothing to do.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
@@ -113,7 +114,7 @@ enabled:
   elements: str
   sample: []
 stopped:
-  description: The units that were stopped and disabled because their file was removed.
+  description: The units that were stopped and disabled because their files were removed.
   returned: always
   type: list
   elements: str
@@ -259,7 +260,8 @@ class Apply:
         files = pending["files"]
         names = [unit["name"] for unit in self.units]
         names += [name for name in pending["units"] if name not in names]
-        preparation = Preparation(files, {path for path in files if os.path.lexists(self.store.live(path))})
+        present = {path for path in files if os.path.lexists(self.store.live(path))}
+        preparation = Preparation(files, present, self.unneeded(pending, present))
         self.was = self.systemd.show(names + [name for name in preparation.stop if name not in names])
         coming = {os.path.basename(path) for path in unit_files(files)}
         refuse_unusable(self.units, self.was, set(names) if self.check_mode else coming)
@@ -285,6 +287,13 @@ class Apply:
         if files or pending["units"]:
             self.store.clear()
         return self.result(todo, self.stopped, changed)
+
+    def unneeded(self, pending, present):
+        """Units that had to pick up files of ours, and of which no file is left: the node has lost the role."""
+        if present == set(pending["files"]):
+            return []
+        needed = {entry["unit"] for entry in self.store.manifest().values()} | {unit["name"] for unit in self.units}
+        return [name for name in pending["units"] if name not in needed]
 
     # --- forwards
 

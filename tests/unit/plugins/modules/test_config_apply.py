@@ -384,6 +384,33 @@ def test_a_unit_that_was_stopped_comes_back_with_its_file(host):
     assert host.told[-4:] == ["daemon-reload", "enable mc.timer", "start mc.timer", "reload-or-restart " + DOVECOT]
 
 
+def gone_role(host, kept=()):
+    """The node has lost a role with a packaged unit."""
+    host.write("/etc/keepalived/keepalived.conf", "x")
+    host.add("keepalived.service")
+    host.store.prepare()
+    host.store.save_manifest({path: {"unit": "keepalived.service"} for path in kept})
+    host.pend({"/etc/keepalived/keepalived.conf": None}, ["keepalived.service"])
+
+
+def test_a_unit_that_has_lost_its_last_file_is_stopped(host):
+    gone_role(host)
+    assert host.apply()["stopped"] == ["keepalived.service"]
+    assert host.told == ["stop keepalived.service"]
+    assert not host.apply()["changed"]
+
+
+def test_a_unit_that_has_lost_a_file_but_not_the_last_goes_on(host):
+    gone_role(host, kept=["/etc/keepalived/other.conf"])
+    result = host.apply()
+    assert (result["stopped"], result["reloaded"]) == ([], ["keepalived.service"])
+
+
+def test_a_unit_that_this_node_needs_is_not_stopped_with_its_last_file(host):
+    gone_role(host)
+    assert host.apply({"name": "keepalived.service"})["stopped"] == []
+
+
 def test_a_changed_definition_restarts_its_unit(host):
     host.pend({UNITS + "/dovecot.service.d/limits.conf": "x"})
     assert host.apply()["restarted"] == [DOVECOT]
