@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import smtplib
 import threading
 import time
+import uuid
 from collections import Counter
 
 from clients import eventually, must
 
+# All users in one visit to the node; four lines of the answer are one user.
+READ = r"""
+for user in %s; do
+    for command in "mailbox status -u $user 'guid uidvalidity uidnext' '*'" "mailbox list -s -u $user" \
+            "fetch -u $user 'mailbox uid guid flags hdr.message-id' ALL"; do
+        rows=$(eval doveadm -f json $command) || exit
+        echo "$rows"
+    done
+    home=$(doveadm user -f home $user) || exit
+    echo "scripts:" $(cd $home/sieve 2>/dev/null && sha1sum *.sieve)
+done
+"""
 
-def mailbox_of(node, user):
-    """All that is replicated of a user: folders with their GUID, messages with UID, GUID and flags, scripts."""
-    folders = {
-        row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"])
-        for row in node.doveadm("mailbox", "status", "-u", user, "guid uidvalidity uidnext", "*")
+
+def mailboxes_of(node, users):
+    """All that is replicated, by user: folders with their GUID, messages with UID, GUID and flags, scripts."""
+    lines = node.run(READ % " ".join(users)).splitlines()
+    return {user: mailbox(*lines[4 * number:4 * number + 4]) for number, user in enumerate(users)}
+
+
+def mailbox(status, listing, fetched, scripts):
+    return {
+        "folders": {row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"]) for row in json.loads(status or "[]")},
+        "messages": sorted(
+            (row["mailbox"], int(row["uid"]), row["guid"], " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
+             row["hdr.message-id"]) for row in json.loads(fetched or "[]")),
+        "scripts": scripts,
+        "subscribed": sorted(row["mailbox"] for row in json.loads(listing or "[]")),
     }
-    messages = sorted(
-        (row["mailbox"], int(row["uid"]), row["guid"], " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
-         row["hdr.message-id"])
-        for row in node.doveadm("fetch", "-u", user, "mailbox uid guid flags hdr.message-id", "ALL"))
-    home = node.run("doveadm user -f home %s", user).strip()
-    scripts = node.run(f"cd {home}/sieve 2>/dev/null && sha1sum *.sieve || true")
-    subscribed = sorted(row["mailbox"] for row in node.doveadm("mailbox", "list", "-s", "-u", user))
-    return {"folders": folders, "messages": messages, "scripts": scripts, "subscribed": subscribed}
 
 
 def difference(one, other):
@@ -44,21 +60,17 @@ def difference(one, other):
 def await_equal(pair, users, seconds=60):
     """Waits until both nodes have the same of every user, and gives what that is, by user."""
     deadline = time.monotonic() + seconds
-    boxes = {}
-    while True:
-        for user in users:
-            if user not in boxes:
-                one, other = (mailbox_of(node, user) for node in pair)
-                if one == other:
-                    boxes[user] = one
-        missing = [user for user in users if user not in boxes]
-        if not missing:
-            return boxes
-        if time.monotonic() > deadline:
-            one, other = (mailbox_of(node, missing[0]) for node in pair)
-            raise AssertionError(f"after {seconds} s {pair[0].name} and {pair[1].name} differ for {len(missing)} users, "
-                                 f"{missing[0]} in {difference(one, other)}")
-        time.sleep(1)
+    boxes, missing = {}, list(users)
+    while missing:
+        late = time.monotonic() > deadline
+        one, other = (mailboxes_of(node, missing) for node in pair)
+        boxes.update({user: one[user] for user in missing if one[user] == other[user]})
+        missing = [user for user in missing if user not in boxes]
+        assert not (missing and late), (
+            f"after {seconds} s {pair[0].name} and {pair[1].name} differ for {len(missing)} users, "
+            f"{missing[0]} in {difference(one[missing[0]], other[missing[0]])}")
+        time.sleep(1 if missing else 0)
+    return boxes
 
 
 def await_quiet(pair, seconds=60):
@@ -66,8 +78,8 @@ def await_quiet(pair, seconds=60):
     for node in pair:
         def quiet(node=node):
             rows = node.doveadm("replicator", "status", "*")
-            assert [row["username"] for row in rows if row["failed"] == "y"] == []
-            assert [row["username"] for row in rows if row["priority"] != "none"] == []
+            restless = {row["username"]: row for row in rows if row["failed"] == "y" or row["priority"] != "none"}
+            assert not restless, f"{len(restless)} users have failed or wait, as {list(restless.values())[:3]}"
             return True
         eventually(quiet, seconds, f"a quiet replicator on {node.name}", interval=1)
 
@@ -86,6 +98,7 @@ class Load:
 
     def __init__(self, clients, users, host=None, pause=0.2):
         self.clients, self.users, self.host, self.pause = clients, users, host, pause
+        self.word = uuid.uuid4().hex
         self.delivered, self.appended = {user: [] for user in users}, {user: [] for user in users}
         self.retried, self.refused = set(), []
         self.outages = []
@@ -111,10 +124,10 @@ class Load:
         number, name, failed_since = 0, None, None
         while not self._end.is_set() or name:
             user = self.users[number % len(self.users)]
-            name = name or f"{attempt.__name__.strip('_')}.{number}.{id(self)}@example.net"
+            name = name or f"{attempt.__name__.strip('_')}.{number}.{self.word}@example.net"
             try:
                 attempt(user, name)
-            except (OSError, imaplib.IMAP4.error, smtplib.SMTPException) as error:
+            except (OSError, imaplib.IMAP4.error, smtplib.SMTPException, AssertionError) as error:
                 self.retried.add(name)
                 self.refused.append(repr(error))
                 failed_since = failed_since or time.monotonic()

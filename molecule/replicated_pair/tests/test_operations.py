@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import signal
+import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import yaml
 from clients import eventually
+from fixtures import CHECKOUT
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet
 
 
@@ -48,6 +55,59 @@ def test_an_empty_node_in_the_place_of_a_dead_one_gets_its_mail_back(name, nodes
     await_quiet(pair)
 
 
+@pytest.fixture
+def single(pair, lab, ansible, tmp_path):
+    """mail1 as this collection deploys a single server, with the mail that it had; mail2 is a bare machine."""
+    source, folder = Path(lab["inventory"]).parent, tmp_path / "single"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".secrets"))
+    (folder / ".secrets").symlink_to(source / ".secrets")
+    hosts = {"dovecot_cluster": {"children": {"dovecot_backends": {"hosts": {"mail1": {"ansible_host": pair[0].address}}}}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    emptied(pair[1])
+    done = ansible("site.yml", "--inventory", folder / "hosts.yml", "--extra-vars", "dovecot_vip=''")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert pair[0].host.run("systemctl is-active keepalived").stdout.strip() != "active"
+    return pair[0]
+
+
+@pytest.mark.parametrize("interrupted", [
+    None, "Make a folder for the mark", "Configure the backend", "Bring the configuration into force", "Wait until every user"])
+def test_a_single_server_gets_its_partner_while_it_serves(interrupted, single, pair, clients, ansible, vip_holder):
+    users = sorted(clients.passwords)
+    for user in users:
+        for _number in range(20):
+            clients.deliver(user, host=single.address)
+
+    with Load(clients, users, host=single.address) as load:
+        if interrupted:
+            interrupt("fill_node.yml", after=interrupted)
+        done = ansible("fill_node.yml", "-e", "dovecot_new_node=mail2")
+        assert done.returncode == 0, done.stdout[-3000:]
+
+    assert max(load.outages, default=0) < 5, "the single server did not serve all the time"
+    assert vip_holder().name == "mail1"
+    assert_nothing_lost(load, await_equal(pair, users))
+    await_quiet(pair)
+
+
+def interrupt(playbook, after):
+    """Ctrl-C, as soon as the output tells of a task, and again until it is heard: Python loses one now and then."""
+    process = subprocess.Popen(
+        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, "-e", "dovecot_new_node=mail2"],
+        stdout=subprocess.PIPE, text=True)
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if after in line:
+            break
+    assert after in seen, seen[-2000:]
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+    assert process.returncode != 0
+
+
 def test_even_a_plain_deployment_of_an_empty_node_takes_no_mail_from_the_full_one(nodes, pair, clients, ansible):
     """Someone has set the machine up anew and ran site.yml."""
     users = sorted(clients.passwords)
@@ -69,7 +129,7 @@ REFUSALS = {
 
 def files_of(node):
     """What a deployment would change, with the times of the last change."""
-    return node.run("find /etc /var/lib/mailcluster-dovecot -type f -exec stat -c '%%n %%Y' {} + | sort")
+    return node.run("find /etc /var/lib/mailcluster-dovecot -type f -exec stat -c '%n %Y' {} + | sort")
 
 
 @pytest.mark.parametrize("case", REFUSALS)

@@ -10,6 +10,7 @@ import pytest
 from clients import eventually
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet
 
+AWAY = 150  # seconds
 HASH = "{SHA512-CRYPT}$6$saltsalt$hash"
 
 
@@ -25,7 +26,7 @@ def test_a_node_that_was_down_under_load_catches_up_by_itself(away, nodes, pair,
     node, other = nodes[away], next(node for node in pair if node.name != away)
     with Load(clients, users, host=other.address, pause=0.05) as load:
         lab_node.kill(node)
-        time.sleep(60)
+        time.sleep(AWAY)
         lab_node.start(node)
         began = time.monotonic()
         time.sleep(5)

@@ -6,10 +6,10 @@ import time
 
 import pytest
 from clients import eventually
-from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, mailbox_of
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, mailboxes_of
 
 AWAY = 12  # seconds
-# clients may wait that long; what it is on this machine tells ./lab bench service_address
+# clients may wait that long; what it is on this machine tells ./lab bench vip_failover
 BOUND = 15  # seconds
 
 
@@ -46,8 +46,8 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
         taken = {user: list(load.all_of(user)) for user in users}
         mend(preferred, lab_node)
         eventually(lambda: vip_holder().name == preferred.name, 90, "the VIP's return to the preferred node", interval=0.1)
-        for user in users:
-            found = counted(mailbox_of(preferred, user))
+        for user, box in mailboxes_of(preferred, users).items():
+            found = counted(box)
             lacking = [name for name in taken[user] if not found[name]]
             assert not lacking, f"{preferred.name} took the VIP and lacks {len(lacking)} messages of {user}"
         time.sleep(3)

@@ -26,7 +26,7 @@ def test_every_service_answers_at_the_vip(clients):
 
 def test_both_nodes_take_clients_and_see_their_own_addresses(clients, pair, lab):
     user = sorted(clients.passwords)[1]
-    since = pair[0].run("date '+%%Y-%%m-%%d %%H:%%M:%%S'").strip()
+    since = pair[0].run("date '+%Y-%m-%d %H:%M:%S'").strip()
     for _login in range(6):
         with clients.imap(user):
             pass
