@@ -21,6 +21,18 @@ def status():
     return json.loads(done.stdout)
 
 
+def on(node, command):
+    """What a command prints on a node of the lab; it must succeed."""
+    return subprocess.run([*node["ssh"], command], capture_output=True, text=True, check=True).stdout
+
+
+def count(connection):
+    """Messages of the selected folder, as the IMAP server told with its last answer."""
+    connection.noop()
+    told = connection.untagged_responses.get("EXISTS")
+    return int(told[-1]) if told else 0
+
+
 def machine():
     """One line about the machine that was measured on."""
     model = next(

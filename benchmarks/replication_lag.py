@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from _lab import machine, show, spread, status
+from _lab import count, machine, show, spread, status
 from clients import Clients, must
 
 SAMPLES = 100
@@ -39,13 +39,6 @@ def measure(clients, user, pair, pause):
         must(reader.expunge())
     time.sleep(5)  # the expunges reach the other node too
     return lags
-
-
-def count(connection):
-    """Messages of the INBOX, as the server told with its last answer."""
-    connection.noop()
-    told = connection.untagged_responses.get("EXISTS")
-    return int(told[-1]) if told else 0
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-import yaml
 from clients import eventually
 from fixtures import CHECKOUT
-from pairs import Load, assert_nothing_lost, await_equal, await_quiet
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, inventory_of_one
 
 
 @pytest.fixture
@@ -58,13 +55,10 @@ def test_an_empty_node_in_the_place_of_a_dead_one_gets_its_mail_back(name, nodes
 @pytest.fixture
 def single(pair, lab, ansible, tmp_path):
     """mail1 as this collection deploys a single server, with the mail that it had; mail2 is a bare machine."""
-    source, folder = Path(lab["inventory"]).parent, tmp_path / "single"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".secrets"))
-    (folder / ".secrets").symlink_to(source / ".secrets")
-    hosts = {"dovecot_cluster": {"children": {"dovecot_backends": {"hosts": {"mail1": {"ansible_host": pair[0].address}}}}}}
-    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    node = next(node for node in lab["nodes"] if node["name"] == pair[0].name)
+    hosts = inventory_of_one(lab["inventory"], tmp_path / "single", node)
     emptied(pair[1])
-    done = ansible("site.yml", "--inventory", folder / "hosts.yml", "--extra-vars", "dovecot_vip=''")
+    done = ansible("site.yml", "--inventory", hosts, "--extra-vars", "dovecot_vip=''")
     assert done.returncode == 0, done.stdout[-3000:]
     assert pair[0].host.run("systemctl is-active keepalived").stdout.strip() != "active"
     return pair[0]
