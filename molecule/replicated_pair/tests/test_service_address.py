@@ -58,6 +58,38 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
     await_quiet(pair)
 
 
+@pytest.fixture
+def dsync_cut(pair):
+    """Cuts dsync between the nodes, and nothing else; a function that mends it, at the end of the test at the latest."""
+    for node, partner in (pair, pair[::-1]):
+        node.run("nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
+                 f"add rule inet cut in ip saddr {partner.address} tcp dport 12345 drop'")
+    cut = list(pair)
+
+    def mend():
+        while cut:
+            cut.pop().run("nft delete table inet cut")
+    yield mend
+    mend()
+
+
+def test_the_preferred_node_does_not_get_the_vip_while_it_lacks_mail(pair, clients, vip_holder, dsync_cut):
+    preferred, other = pair
+    users = sorted(clients.passwords)
+    preferred.run("systemctl stop dovecot")
+    eventually(lambda: vip_holder().name == other.name, 20, "the VIP's move to the partner")
+    taken = {user: clients.deliver(user, attempts=5) for user in users}
+    preferred.run("systemctl start dovecot")
+    until = time.monotonic() + AWAY
+    while time.monotonic() < until:
+        assert vip_holder().name == other.name, f"{preferred.name} took the VIP without the mail"
+        time.sleep(0.5)
+    dsync_cut()
+    eventually(lambda: vip_holder().name == preferred.name, 60, "the VIP's return to the preferred node", interval=0.1)
+    assert all(clients.has(user, message_id, host=preferred.address) for user, message_id in taken.items())
+    await_quiet(pair)
+
+
 def test_the_vip_stays_where_it_is_when_the_other_node_fails(pair, clients, vip_holder):
     preferred, other = pair
     users = sorted(clients.passwords)

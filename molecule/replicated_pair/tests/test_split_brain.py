@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import threading
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from clients import eventually, must
-from pairs import await_equal, await_quiet, counted
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted
 
 CUT = 120  # seconds
 SCRIPT = 'require ["fileinto"];\r\nif header :contains "subject" "{word}" {{ fileinto "{word}"; }}\r\n'
@@ -72,9 +76,28 @@ BEFORE = ("flagged on both", "moved on both", "expunged on both", "expunged here
           "flagged here, expunged there", "stays")
 
 
+@contextmanager
+def watched_vip(node, address):
+    """A list of the times at which the node did not have the VIP."""
+    missed, end = [], threading.Event()
+
+    def look():
+        began = time.monotonic()
+        while not end.wait(0.5):
+            if f" {address}/" not in node.run("ip -oneline address"):
+                missed.append(time.monotonic() - began)
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield missed
+    finally:
+        end.set()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
-def after(pair, clients, lab_is_whole):
-    """The mailboxes of all users when the link was back, by user; and what the nodes were told."""
+def after(pair, clients, lab, lab_is_whole, vip_holder):
+    """What there was when the link was back, after clients had used both nodes."""
     eventually(lab_is_whole, 60, "a whole pair", interval=1)
     users = sorted(clients.passwords)
     for user in users:
@@ -85,20 +108,25 @@ def after(pair, clients, lab_is_whole):
             side.append(key(name, user))
         side.append(key("in the renamed", user), "Renamed before")
         side.append(key("in the deleted", user), "Deleted before")
+        side.script("Before")
     await_equal(pair, users)
+    eventually(lambda: vip_holder().name == pair[0].name, 60, "the VIP on the preferred node")
 
-    cut(pair)
-    try:
+    with watched_vip(pair[0], lab["vip"]) as vip_missed:
+        cut(pair)
+        try:
+            began = time.monotonic()
+            with Load(clients, users, host=pair[0].address) as here, Load(clients, users, host=pair[1].address) as there:
+                chance = random.Random(4)
+                busy = {user: write_on_both(user, clients, pair, chance) for user in users}
+                time.sleep(max(0, CUT - (time.monotonic() - began)))
+        finally:
+            mend(pair)
         began = time.monotonic()
-        chance = random.Random(4)
-        busy = {user: write_on_both(user, clients, pair, chance) for user in users}
-        time.sleep(max(0, CUT - (time.monotonic() - began)))
-    finally:
-        mend(pair)
-    began = time.monotonic()
-    boxes = await_equal(pair, users, 120)
-    print(f"equal {time.monotonic() - began:.0f} s after the link was back")
-    return boxes, busy
+        boxes = await_equal(pair, users, 120)
+        print(f"equal {time.monotonic() - began:.0f} s after the link was back")
+        time.sleep(5)
+    return SimpleNamespace(boxes=boxes, busy=busy, loads=(here, there), vip_missed=vip_missed)
 
 
 def key(name, user):
@@ -108,6 +136,7 @@ def key(name, user):
 def write_on_both(user, clients, pair, chance):
     """Everything that a user can do, on both nodes; gives the names of messages that only one node was told of."""
     here, there = (Side(clients, user, node) for node in pair)
+    here.script("Earlier")
     here.flag(key("flagged on both", user), r"\Flagged")
     there.flag(key("flagged on both", user), r"\Answered")
     here.move(key("moved on both", user), "Old")
@@ -128,7 +157,6 @@ def write_on_both(user, clients, pair, chance):
     here.append(key("same here", user), "Same name")
     there.folder("create", "Same name")
     there.append(key("same there", user), "Same name")
-    there.script("Work")
     names = []
     for number in range(30):
         for side, word in ((here, "here"), (there, "there")):
@@ -137,6 +165,7 @@ def write_on_both(user, clients, pair, chance):
             if chance.random() < 0.3:
                 eventually(lambda side=side, name=name: side.flag(name, r"\Seen") or True, what=f"{name} delivered")
             names.append(name)
+    there.script("Later")
     return names
 
 
@@ -145,11 +174,19 @@ def test_both_nodes_are_identical_and_nobody_has_failed(after, pair):
 
 
 def test_no_message_of_one_side_is_lost_or_doubled(after):
-    boxes, busy = after
-    for user, names in busy.items():
-        found = counted(boxes[user])
+    for user, names in after.busy.items():
+        found = counted(after.boxes[user])
         wrong = {name: found[name] for name in names if found[name] != 1}
         assert not wrong, f"{len(wrong)} messages of {user} are not there once: {wrong}"
+    for load in after.loads:
+        assert not load.refused, f"a node of a split pair refused clients: {load.refused[:3]}"
+        assert_nothing_lost(load, after.boxes)
+
+
+def test_the_vip_stays_with_the_preferred_node(after, vip_holder):
+    """Both held it while they were apart; and the other one lacks nothing less than the preferred."""
+    assert not after.vip_missed, f"mail1 lost the VIP for a while, first {after.vip_missed[0]:.0f} s after the cut"
+    assert vip_holder().name == "mail1"
 
 
 def where(box, name, user):
@@ -184,17 +221,16 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_both_sides_did_to_the_same_message(name, after):
-    boxes, _busy = after
-    for user, box in boxes.items():
+    for user, box in after.boxes.items():
         assert where(box, name, user) in RULES[name], f"'{name}' of {user} is in {where(box, name, user)}"
 
 
 def test_flags_of_both_sides_are_united(after):
-    boxes, _busy = after
-    for user, box in boxes.items():
+    for user, box in after.boxes.items():
         assert flags(box, "flagged on both", user) == [r"\Answered \Flagged"]
 
 
-def test_a_sieve_script_is_on_both(after):
-    boxes, _busy = after
-    assert all("filter.sieve" in box["scripts"] for box in boxes.values())
+def test_of_a_sieve_script_the_later_change_counts(after):
+    changed = hashlib.sha1(SCRIPT.format(word="Later").encode()).hexdigest()
+    for user, box in after.boxes.items():
+        assert f"{changed} filter.sieve" in " ".join(box["scripts"].split()), f"{user} has {box['scripts']}"

@@ -35,8 +35,13 @@ class World:
         self.synchronised = {"alice": 100.0, "bob": 100.0}  # when each last was
         self.failed, self.queued = set(), {"alice", "bob"}
         self.told, self.said = [], []
-        self.watch = program["Watch"](self.replicator, lambda: self.partner_answers, lambda: self.vip_here,
+        self.asked = 0  # times that the partner was
+        self.watch = program["Watch"](self.replicator, self.answers, lambda: self.vip_here,
                                       self.said.append, lambda: self.now)
+
+    def answers(self):
+        self.asked += 1
+        return self.partner_answers
 
     def replicator(self, *words):
         if words[0] != "status":
@@ -131,10 +136,26 @@ def test_who_has_just_got_the_vip_is_ahead(world):
     assert not world.rounds(2)
 
 
+def test_who_has_just_got_the_vip_is_ahead_before_the_partner_is_asked(world):
+    """To ask a partner that is dead takes seconds, and keepalived does not wait for them."""
+    world.rounds(3)
+    asked, world.vip_here = world.asked, True
+    assert world.rounds(1)
+    assert world.asked == asked
+    world.rounds(1)
+    assert world.asked == asked + 1
+
+
+def test_a_program_that_hangs_is_trouble_of_this_node(program, monkeypatch):
+    monkeypatch.setitem(program, "OWN_TIMEOUT", 0.1)
+    with pytest.raises(program["Failed"], match="sleep 5 gave no answer"):
+        program["output_of"]("sleep", "5")
+
+
 def test_a_synchronisation_in_the_same_second_in_which_it_was_queued_counts(world):
     """As a small pair's are: they take some milliseconds."""
     world.vip_here = True
-    world.rounds(1)
+    world.rounds(2)
     world.watch.look()
     assert world.told == ["replicate *"]
     world.now += 0.3
