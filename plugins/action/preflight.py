@@ -44,13 +44,25 @@ class ActionModule(ActionBase):
             "settings": host.get("dovecot_settings") or {},
         }
 
+    @classmethod
+    def _users(cls, hostvars, name):
+        """The names in dovecot_users of this node, in small letters.
+
+        To render each password for each node would take long: where names can be read as they are written, they are.
+        """
+        written = cls._names(hostvars.raw_get(name).get("dovecot_users"))
+        if written is None or any("{{" in user or "{%" in user for user in written):
+            written = cls._names(hostvars[name].get("dovecot_users"))
+        return frozenset(written or ())
+
     @staticmethod
-    def _users(hostvars, name):
-        """The names in dovecot_users as written for this node: to render each password for each node would take long."""
-        users = hostvars.raw_get(name).get("dovecot_users")
-        return frozenset(
-            str(user["name"]).lower() for user in (users if isinstance(users, list) else ())
-            if hasattr(user, "get") and user.get("name"))
+    def _names(users):
+        """None when I(users) is no list of users."""
+        if users is None:
+            return []
+        if not isinstance(users, list) or not all(isinstance(user, dict) for user in users):
+            return None
+        return [str(user["name"]).lower() for user in users if user.get("name")]
 
     @staticmethod
     def _refuse_or(title, found, result):

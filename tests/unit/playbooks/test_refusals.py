@@ -114,6 +114,18 @@ def a_user_on_one_node_only(inventory):
     inventory.partition_a["hosts"]["mail2"]["dovecot_users"] = [*common, user(partition="pair")]
 
 
+def a_user_on_one_node_only_by_a_template(inventory):
+    """The same words for both nodes, which say something else on each."""
+    common = [user(name=f"{name}@example.org", partition="pair") for name in ("alice", "bob")]
+    for name, more in (("mail1", []), ("mail2", [user(partition="pair")])):
+        inventory.partition_a["hosts"][name].update({"common": common, "more": more, "dovecot_users": "{{ common + more }}"})
+
+
+def names_that_are_templates(inventory):
+    for node in inventory.partition_a["hosts"].values():
+        node["dovecot_users"] = [user(name="{{ inventory_hostname }}@example.org", partition="pair")]
+
+
 def variables(**given):
     def spoil(inventory):
         inventory.variables.update(given)
@@ -235,6 +247,12 @@ PAIR_REFUSALS = {
     "different users on the two nodes": (
         a_user_on_one_node_only,
         ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+    "different users on the two nodes by a template": (
+        a_user_on_one_node_only_by_a_template,
+        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+    "names that are templates": (
+        names_that_are_templates,
+        ["dovecot_users: partition 'pair' has mail1@example.org only for mail1", "set dovecot_users once, for their group"]),
     "tcps without an authority": (
         variables(dovecot_replication_transport="tcps"),
         ["dovecot_replication_ca: missing", "or dovecot_replication_ca_file"]),
