@@ -27,7 +27,16 @@ options:
   lag:
     description:
       - Look for RV(lagging_users), who wait longer than so many seconds for their synchronisation. 0, do not.
+      - Who has failed is given as many seconds too, before being named in RV(failed_users). Now and then a user fails when
+        both nodes of a pair synchronise him in the same moment, and has succeeded at the next try.
       - Takes as many seconds only while somebody waits. Changes reach the partner within a second unless something is wrong.
+    type: int
+    default: 0
+  since:
+    description:
+      - Who was not synchronised since then counts as unsynchronised; in seconds since the epoch, by the node's clock, which
+        RV(time) tells. 0, who was never synchronised.
+      - Ages are whole seconds. Of what was asked for within a second after O(since), it cannot be told whether it was before.
     type: int
     default: 0
 """
@@ -64,14 +73,21 @@ queued:
   returned: success
   type: int
   sample: 2
+time:
+  description: The node's clock when it was asked, in seconds since the epoch.
+  returned: success
+  type: int
+  sample: 1764000000
 failed_users:
-  description: The users whose last synchronisation has failed. They are tried again after five minutes.
+  description:
+    - The users whose last synchronisation has failed; with O(lag), those who had no success within it either.
+      The replicator by itself tries them again after five minutes.
   returned: success
   type: list
   elements: str
   sample: ["bob@example.org"]
 unsynchronised_users:
-  description: The users who were never synchronised with success since the replicator knows them.
+  description: The users who were never synchronised with success since the replicator knows them, or not since O(since).
   returned: success
   type: list
   elements: str
@@ -99,11 +115,13 @@ users:
                                  "failed": false}}
 """
 
+import time
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
 
-OPTIONS = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}}
+OPTIONS = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}, "since": {"type": "int", "default": 0}}
 POLL = 0.5  # seconds
 
 
@@ -114,19 +132,25 @@ def waiting(users, connections):
     return {name for name in names if name in users and not users[name].failed}
 
 
-def lagging(doveadm, replicator, names, lag):
-    """Those of I(names) who still wait after I(lag) seconds without a success in between."""
+def await_success(doveadm, replicator, waiters, failed, lag):
+    """Those of I(waiters) and of I(failed) who have no success within I(lag) seconds and still wait, or have failed."""
     began = doveadm.clock()
-    while names and doveadm.clock() - began < lag:
+    while (waiters or failed) and doveadm.clock() - began < lag:
         doveadm.sleep(POLL)
         users = replicator.users("*")
         since = doveadm.clock() - began
-        names = {name for name in names & waiting(users, replicator.connections())
-                 if users[name].success is None or users[name].success >= since}
-    return sorted(names) if lag else []
+        late = {name for name, user in users.items() if user.success is None or user.success >= since}
+        waiters &= waiting(users, replicator.connections()) & late
+        failed &= {name for name in late if users[name].failed}
+    return sorted(waiters) if lag else [], sorted(failed)
 
 
-def converge(doveadm, params, _check_mode):
+def unsynchronised(users, since, now):
+    """Names of those without a success since I(since)."""
+    return sorted(name for name, user in users.items() if user.success is None or int(now) - user.success < since)
+
+
+def converge(doveadm, params, _check_mode, clock=time.time):
     """The module's result."""
     mask = params["users"]
     if mask is not None:
@@ -134,17 +158,22 @@ def converge(doveadm, params, _check_mode):
     if params["lag"] < 0:
         raise InvalidValue("lag: %d is below 0: give seconds, 0 to look for nobody" % params["lag"])
     replicator = Replicator(doveadm, params["socket_path"])
+    now = clock()
     summary = replicator.summary()
     everybody = replicator.users("*")
     connections = replicator.connections()
     asked = None if mask is None else everybody if mask == "*" else replicator.users(mask)
+    lagging, failed = await_success(
+        doveadm, replicator, waiting(everybody, connections), {name for name, user in everybody.items() if user.failed},
+        params["lag"])
     return {
         "changed": False,
+        "time": int(now),
         "summary": summary,
         "queued": sum(number for name, number in summary.items() if name.startswith("queued_")),
-        "failed_users": sorted(name for name, user in everybody.items() if user.failed),
-        "unsynchronised_users": sorted(name for name, user in everybody.items() if user.success is None),
-        "lagging_users": lagging(doveadm, replicator, waiting(everybody, connections), params["lag"]),
+        "failed_users": failed,
+        "unsynchronised_users": unsynchronised(everybody, params["since"], now),
+        "lagging_users": lagging,
         "connections": connections,
         "users": None if asked is None else {name: _replicator.as_dict(user) for name, user in asked.items()},
     }

@@ -83,6 +83,7 @@ def perform(case, world, check_mode, state_dir):
     params = validated.validated_parameters
     doveadm = Doveadm(world, params["timeout"], world.clock, world.sleep)
     extra = {"alive": lambda _host, _port: case["alive"]} if "alive" in case else {}
+    extra.update({"clock": lambda: case["now"]} if "now" in case else {})
     try:
         return module.converge(doveadm, params, check_mode, **extra)
     except DoveadmError as error:
