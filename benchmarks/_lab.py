@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The exit status of a benchmark that does not fit the running cluster, as test runners have it.
+UNFIT = 77
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "molecule" / "shared"))
 
@@ -19,6 +21,13 @@ def status():
     if done.returncode != 0:
         sys.exit("This benchmark needs a running cluster: ./lab up")
     return json.loads(done.stdout)
+
+
+def fits(condition, needed):
+    """Ends a benchmark whose cluster is another one than the running."""
+    if not condition:
+        print(f"  not measured: needs {needed}", flush=True)
+        sys.exit(UNFIT)
 
 
 def on(node, command):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from _lab import CHECKOUT, machine, on, show, status
+from _lab import CHECKOUT, fits, machine, on, show, status
 
 REPEATS = 5
 AIM = 60  # seconds within which it must be over
@@ -64,8 +64,7 @@ def outage(lab, candidates, fail, mend):
 
 def main():
     lab = status()
-    if not lab["vip"]:
-        sys.exit("This benchmark needs a cluster with a VIP: ./lab up, or ./lab up replicated_pair")
+    fits(lab["vip"], "a cluster with a VIP: ./lab up, or ./lab up replicated_pair")
     balancers = [node for node in lab["nodes"] if "dovecot_loadbalancers" in node["groups"]]
     print(f"\nThe holder of the VIP fails, {machine()}")
     for how, (fail, mend) in (KILLED if balancers else OF_A_PAIR | KILLED).items():

@@ -6,6 +6,7 @@ from labtool import inventory, lifecycle, paths
 from labtool.environment import environment
 from labtool.system import LabError, say, stream
 
+UNFIT = 77  # as benchmarks/_lab.py has it
 FOLDER = paths.ROOT / "benchmarks"
 
 
@@ -24,7 +25,9 @@ def run(names: list[str], *, only_list: bool = False) -> int:
     failed = []
     for name in names or found:
         say(f"\n=== {name}")
-        if stream([paths.VENV / "bin" / "python", found[name]], env=settings, cwd=paths.ROOT) != 0:
+        status = stream([paths.VENV / "bin" / "python", found[name]], env=settings, cwd=paths.ROOT)
+        # of all, those for another cluster are passed over; one that was asked for by its name is not
+        if status != 0 and (names or status != UNFIT):
             failed.append(name)
     if failed:
         raise LabError(f"Failed: {', '.join(failed)}.")
