@@ -17,10 +17,11 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         spec, args = self.validate_argument_spec(
-            argument_spec={"vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}},
+            argument_spec={
+                "vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""}},
         )
         if args["nodes"] is not None:
-            found = _node_checks.problems(args["nodes"])
+            found = _node_checks.problems(args["nodes"], args["filled"])
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}

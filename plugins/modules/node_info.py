@@ -95,8 +95,19 @@ has_mail:
   description: Whether there is a file anywhere below O(mail_home).
   returned: always
   type: bool
+filling:
+  description:
+    - What the playbook that fills a node from its partner has noted. V(filling), mail of the partner is missing here;
+      V(filled), all is here, and the node is yet to become one like the other; null, the node is not being filled.
+  returned: always
+  type: str
 idle_units:
   description: Those of O(units) that are not active or not enabled.
+  returned: always
+  type: list
+  elements: str
+inactive_units:
+  description: Those of O(units) that are not active.
   returned: always
   type: list
   elements: str
@@ -117,6 +128,8 @@ from ansible.module_utils.basic import AnsibleModule
 # Where the package lists are still empty, the release tells what it would install.
 FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
 KNOWN_23 = {"debian": (11,), "ubuntu": (20, 4)}
+# Written by playbooks/fill_node.yml
+FILLING = "/var/lib/mailcluster-dovecot/filling"
 
 
 def parse_os_release(text):
@@ -168,13 +181,23 @@ def parse_units(shown):
     return units
 
 
-def idle_units(module, names):
+def states(module, names):
+    """Unit name to (ActiveState, UnitFileState) of I(names)."""
     if not names:
-        return []
+        return {}
     _rc, shown, _err = module.run_command(
         ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--"] + names)
     units = parse_units(shown)
-    return [name for name in names if units.get(name) != ("active", "enabled")]
+    return {name: units.get(name, ("", "")) for name in names}
+
+
+def first_line(path):
+    """Of a file; None when there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.readline().strip()
+    except FileNotFoundError:
+        return None
 
 
 def candidate_version(module):
@@ -211,6 +234,7 @@ def main():
     version = upstream_version(installed.get("dovecot-core"))
     addresses = interface_addresses(listing)
     interfaces = {address: interface for interface, address in addresses}
+    units = states(module, module.params["units"])
     module.exit_json(
         changed=False,
         dovecot_version=version or candidate_version(module) or version_of_release(os_release),
@@ -221,7 +245,9 @@ def main():
         addresses=[address for _interface, address in addresses],
         has_mail=any(files for _folder, _folders, files in os.walk(module.params["mail_home"] or os.devnull)),
         holds_vip=module.params["vip"] in interfaces,
-        idle_units=idle_units(module, module.params["units"]),
+        filling=first_line(FILLING),
+        idle_units=[name for name, state in units.items() if state != ("active", "enabled")],
+        inactive_units=[name for name, (active, _file) in units.items() if active != "active"],
         missing_packages=[package for package in wanted if package not in installed],
     )
 

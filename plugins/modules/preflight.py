@@ -35,6 +35,10 @@ options:
   nodes:
     description: Node name to the result of M(mailcluster.dovecot.node_info).
     type: dict
+  filled:
+    description: The node that is being filled from its partner now. Any other that was not filled to the end is refused.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""

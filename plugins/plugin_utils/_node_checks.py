@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 
-def problems(nodes):
-    """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only."""
-    return [sentence for check in CHECKS for sentence in check(nodes)]
+def problems(nodes, filled=""):
+    """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only.
+
+    I(filled) is the node that playbooks/fill_node.yml is at work on.
+    """
+    found = [sentence for check in CHECKS for sentence in check(nodes)]
+    return found + list(check_filling(nodes, filled))
 
 
 def check_versions(nodes):
@@ -36,6 +40,14 @@ def check_addresses(nodes):
         if node["address_interface"] is None:
             yield (f"{name}: has no interface with its dovecot_address {node['address']} (it has "
                    f"{', '.join(node['addresses']) or 'none'}): correct dovecot_address or ansible_host")
+
+
+def check_filling(nodes, filled):
+    for name, node in nodes.items():
+        if node["filling"] == "filling" and name != filled:
+            yield (f"{name}: is being filled with the mail of its partner, which was interrupted; clients would find mail "
+                   f"missing: go on with playbooks/fill_node.yml -e dovecot_new_node={name}. If it is not to be filled, "
+                   f"remove /var/lib/mailcluster-dovecot/filling there")
 
 
 CHECKS = (check_versions, check_hostnames, check_addresses)

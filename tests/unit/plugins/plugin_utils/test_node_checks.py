@@ -7,7 +7,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _node_c
 
 def node(**found):
     return {"dovecot_version": "2.3.19.1", "distribution": "Debian GNU/Linux 12 (bookworm)", "hostname": "a1",
-            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], **found}
+            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], "filling": None, **found}
 
 
 def test_a_debian_12_node_passes():
@@ -33,3 +33,15 @@ def test_cloned_nodes_with_one_host_name_are_refused():
 def test_an_address_that_the_node_does_not_have_is_refused():
     (sentence,) = _node_checks.problems({"a1": node(address_interface=None, addresses=["192.0.2.9"])})
     assert "no interface with its dovecot_address 198.51.100.31 (it has 192.0.2.9)" in sentence
+
+
+def test_a_node_whose_filling_was_interrupted_is_refused_but_by_the_playbook_that_goes_on():
+    nodes = {"a1": node(), "a2": node(hostname="a2", filling="filling")}
+    (sentence,) = _node_checks.problems(nodes)
+    assert "a2: is being filled" in sentence and "fill_node.yml -e dovecot_new_node=a2" in sentence
+    assert _node_checks.problems(nodes, "a1") == [sentence]
+    assert _node_checks.problems(nodes, "a2") == []
+
+
+def test_a_node_that_is_filled_passes():
+    assert _node_checks.problems({"a1": node(filling="filled")}) == []
