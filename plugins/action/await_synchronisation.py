@@ -12,9 +12,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _values
+
 ARGUMENT_SPEC = {"patience": {"type": "int", "default": 600}}
 TIMEOUT = 600  # seconds; many users take the replicator a while
-NAMED = 10  # users in a message
 
 display = Display()
 
@@ -72,8 +73,6 @@ class ActionModule(ActionBase):
         return result
 
     def _complaint(self, missing, known, patience):
-        names = sorted(missing)
-        more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-        return (f"{len(names)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
-                f"{', '.join(names[:NAMED])}{more}. See journalctl -u dovecot on both nodes; mend what it says, and run "
+        return (f"{len(missing)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
+                f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; mend what it says, and run "
                 f"again")

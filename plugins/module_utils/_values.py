@@ -19,6 +19,7 @@ TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 WILDCARDS = re.compile(r"[*?]")
 MOST_WEIGHT = 1000
+NAMED = 10  # users in a message
 
 
 def address_of(option, host, resolve=socket.getaddrinfo):
@@ -70,6 +71,12 @@ def mask_of(option, mask):
     if CONTROL.search(mask):
         raise InvalidValue("%s: %r has control characters, which no user's name has: remove them" % (option, mask))
     return mask
+
+
+def named(users):
+    """I(users) in words for a message: some by name, the rest as a number."""
+    users = sorted(users)
+    return ", ".join(users[:NAMED]) + (" and %d others" % (len(users) - NAMED) if len(users) > NAMED else "")
 
 
 def is_mask(text):

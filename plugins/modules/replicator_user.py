@@ -139,7 +139,6 @@ OPTIONS = {
 }
 POLL = 0.5  # seconds
 APPEAR = 3  # seconds
-NAMED = 10  # users in a message
 
 
 def check(params):
@@ -150,11 +149,6 @@ def check(params):
         raise InvalidValue("full: goes with state: synchronised only; a user who is new is compared as a whole anyway")
     if params["wait"] and params["state"] == "absent":
         raise InvalidValue("wait: does not go with state: absent, there is nothing to wait for")
-
-
-def named(users):
-    users = sorted(users)
-    return ", ".join(users[:NAMED]) + (" and %d others" % (len(users) - NAMED) if len(users) > NAMED else "")
 
 
 def expected(doveadm, user, known):
@@ -217,7 +211,7 @@ def wait_done(doveadm, replicator, params, meant, asked, began):
         if not doveadm.left():
             raise TimedOut("after %d s %d of %d users still wait for their synchronisation: %s. Raise timeout, or see "
                            "doveadm replicator dsync-status for what is at work"
-                           % (since, len(waiting), len(wanted), named(waiting)))
+                           % (since, len(waiting), len(wanted), _values.named(waiting)))
         doveadm.sleep(POLL)
 
 
@@ -267,7 +261,7 @@ def converge(doveadm, params, check_mode):
     if failed:
         raise SyncFailed("the synchronisation of %d of %d users failed: %s. Is the partner up and reachable? See journalctl -u "
                          "dovecot on both nodes; the replicator tries again after five minutes"
-                         % (len(failed), len(meant), named(failed)), {"failed_users": failed})
+                         % (len(failed), len(meant), _values.named(failed)), {"failed_users": failed})
     return result(params, known, after, names, failed_users=[])
 
 
