@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -44,6 +45,23 @@ def mailbox(status, listing, fetched, scripts):
         "scripts": scripts,
         "subscribed": sorted(row["mailbox"] for row in json.loads(listing or "[]")),
     }
+
+
+@contextmanager
+def cut_off(pair, packets=""):
+    """The link between the nodes is cut, or I(packets) of it, in the words of nft. Gives what mends it before the end."""
+    for node, partner in (pair, pair[::-1]):
+        node.run("nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
+                 f"add rule inet cut in ip saddr {partner.address} {packets} drop'")
+    cut = list(pair)
+
+    def mend():
+        while cut:
+            cut.pop().run("nft delete table inet cut")
+    try:
+        yield mend
+    finally:
+        mend()
 
 
 def inventory_of_one(inventory, folder, node):

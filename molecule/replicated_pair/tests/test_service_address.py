@@ -6,7 +6,7 @@ import time
 
 import pytest
 from clients import eventually
-from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, mailboxes_of
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, cut_off, mailboxes_of
 
 AWAY = 12  # seconds
 # clients may wait that long; what it is on this machine tells ./lab bench vip_failover
@@ -61,16 +61,8 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
 @pytest.fixture
 def dsync_cut(pair):
     """Cuts dsync between the nodes, and nothing else; a function that mends it, at the end of the test at the latest."""
-    for node, partner in (pair, pair[::-1]):
-        node.run("nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
-                 f"add rule inet cut in ip saddr {partner.address} tcp dport 12345 drop'")
-    cut = list(pair)
-
-    def mend():
-        while cut:
-            cut.pop().run("nft delete table inet cut")
-    yield mend
-    mend()
+    with cut_off(pair, "tcp dport 12345") as mend:
+        yield mend
 
 
 def test_the_preferred_node_does_not_get_the_vip_while_it_lacks_mail(pair, clients, vip_holder, dsync_cut):

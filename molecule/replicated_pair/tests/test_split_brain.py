@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from clients import eventually, must
-from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, cut_off
 
 CUT = 120  # seconds
 SCRIPT = 'require ["fileinto"];\r\nif header :contains "subject" "{word}" {{ fileinto "{word}"; }}\r\n'
@@ -20,17 +20,6 @@ SCRIPT = 'require ["fileinto"];\r\nif header :contains "subject" "{word}" {{ fil
 @pytest.fixture(scope="module")
 def pair(nodes):
     return nodes["mail1"], nodes["mail2"]
-
-
-def cut(pair):
-    for node, partner in (pair, pair[::-1]):
-        node.run("nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
-                 f"add rule inet cut in ip saddr {partner.address} drop'")
-
-
-def mend(pair):
-    for node in pair:
-        node.run("nft delete table inet cut")
 
 
 class Side:
@@ -113,15 +102,12 @@ def after(pair, clients, lab, lab_is_whole, vip_holder):
     eventually(lambda: vip_holder().name == pair[0].name, 60, "the VIP on the preferred node")
 
     with watched_vip(pair[0], lab["vip"]) as vip_missed:
-        cut(pair)
-        try:
+        with cut_off(pair):
             began = time.monotonic()
             with Load(clients, users, host=pair[0].address) as here, Load(clients, users, host=pair[1].address) as there:
                 chance = random.Random(4)
                 busy = {user: write_on_both(user, clients, pair, chance) for user in users}
                 time.sleep(max(0, CUT - (time.monotonic() - began)))
-        finally:
-            mend(pair)
         began = time.monotonic()
         boxes = await_equal(pair, users, 120)
         print(f"equal {time.monotonic() - began:.0f} s after the link was back")
