@@ -12,6 +12,7 @@ import uuid
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import cache
 
 TIMEOUT = 35  # seconds; a director without a usable backend holds a login for 30
 
@@ -109,6 +110,8 @@ class IMAPS(imaplib.IMAP4_SSL):
 
     def _create_socket(self, timeout):
         plain = socket.create_connection((self.host, self.port), timeout, source_address=self._source)
+        # imaplib writes a command in pieces, each of which would wait for the other side's delayed answer
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.ssl_context.wrap_socket(plain, server_hostname=self.host)
 
 
@@ -158,6 +161,7 @@ def base64_of(text):
     return b64encode(text.encode()).decode()
 
 
+@cache
 def unverified():
     """For a node's own address, which is not what clients are told."""
     context = ssl.create_default_context()
