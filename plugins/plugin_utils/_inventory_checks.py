@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
     parse_address,
@@ -25,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 USER = re.compile(r"[^\s:\\\"'%]+\Z")
 HASH = re.compile(r"\{([A-Za-z0-9-]+)(\.[A-Za-z0-9]+)?\}\S{8,}\Z")
 NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
-LATER_GROUPS = ("dovecot_proxies", "dovecot_shared_storage", "dovecot_active_passive")
+LATER_GROUPS = ("dovecot_shared_storage", "dovecot_active_passive")
 
 
 def problems(declared):
@@ -46,12 +47,14 @@ def check_groups(groups, topology, **_rest):
         if groups.get(group):
             yield (f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: "
                    f"leave the group empty")
-    for group in ("dovecot_backends", "dovecot_directors", "dovecot_loadbalancers", "dovecot_replicated"):
+    for group in ("dovecot_backends", "dovecot_directors", "dovecot_proxies", "dovecot_implicit_proxies", "dovecot_loadbalancers",
+                  "dovecot_replicated"):
         strays = [name for name in groups.get(group, ()) if name not in nodes]
         if strays:
             yield (f"{group}: {', '.join(strays)} not in {CLUSTER_GROUP}: make {group} one of its children")
     for name, node in nodes.items():
         tiers = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
+        tiers += ["proxy"] if name in groups.get("dovecot_proxies", ()) else []
         if len(tiers) > 1:
             yield (f"inventory groups: {name} is {' and '.join(tiers)} at once, which share ports: "
                    f"put it into one of these groups only")
@@ -59,9 +62,35 @@ def check_groups(groups, topology, **_rest):
             yield f"dovecot_replicated: {name} is no backend: put it into dovecot_backends too"
     if topology["directors"] and not topology["backends"]:
         yield "dovecot_backends: empty, so the directors have nowhere to send users: add backends"
-    if topology["loadbalancers"] and not topology["directors"] and len(topology["partitions"]) != 1:
+    if topology["loadbalancers"] and not (topology["directors"] or topology["proxies"]) and len(topology["partitions"]) != 1:
         yield (f"dovecot_directors: empty, but behind the load balancers there are {len(topology['partitions'])} partitions, "
-               f"and only directors know whose mail is where: add two directors, or have one partition")
+               f"and only directors and proxies know whose mail is where: add two directors or proxies, or have one partition")
+    yield from _proxy_groups(groups, topology)
+
+
+def _proxy_groups(groups, topology):
+    dedicated, implicit = ([name for name in groups.get(group, ()) if name in topology["nodes"]]
+                           for group in ("dovecot_proxies", "dovecot_implicit_proxies"))
+    if dedicated and implicit:
+        yield (f"dovecot_implicit_proxies: holds {', '.join(implicit)} beside dovecot_proxies with {', '.join(dedicated)}: users "
+               f"are sent home either by proxies of their own or by every backend: empty one of the two groups")
+    if topology["proxies"] and topology["directors"]:
+        yield (f"dovecot_proxies: {', '.join(topology['proxies'])} beside the directors {', '.join(topology['directors'])}: both "
+               f"send users to backends: use directors where a partition is a pair, else proxies")
+    strangers = [name for name in implicit if name not in topology["backends"]]
+    if strangers:
+        yield (f"dovecot_implicit_proxies: {', '.join(strangers)} not in dovecot_backends: a proxy without mail goes into "
+               f"dovecot_proxies")
+    missing = [name for name in topology["backends"] if implicit and name not in implicit]
+    if missing:
+        yield (f"dovecot_implicit_proxies: lacks {', '.join(missing)}: clients that came there would find their mail missing: "
+               f"add all backends")
+    if dedicated and not topology["backends"]:
+        yield "dovecot_backends: empty, so the proxies have nowhere to send users: add backends"
+    for partition, members in topology["partitions"].items():
+        if topology["proxies"] and len(members) > 1:
+            yield (f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}), but a proxy "
+                   f"sends users to one address: put directors before replicated pairs, or have one node a partition")
 
 
 def check_partitions(topology, given, **_rest):
@@ -80,10 +109,11 @@ def check_partitions(topology, given, **_rest):
         if not NAME.match(partition):
             yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' "
                    f"and '.' only")
-    if topology["directors"]:
+    if topology["directors"] or topology["proxies"]:
         for name in topology["backends"]:
             if not given[name]["partition"]:
-                yield (f"dovecot_partition: backend {name} has none, but the directors find it by its partition: "
+                who = "directors" if topology["directors"] else "proxies"
+                yield (f"dovecot_partition: backend {name} has none, but the {who} find it by its partition: "
                        f"set dovecot_partition for it or for a group it is in")
 
 
@@ -221,6 +251,27 @@ def check_users(vars, topology, **_rest):
                    f"`doveadm pw -s SHA512-CRYPT` and give it with its {{SCHEME}}")
 
 
+def check_user_databases(vars, topology, **_rest):
+    yield from _database_checks.problems(
+        vars.get("dovecot_user_databases"), vars.get("dovecot_home_servers"), topology)
+
+
+def check_proxies(vars, topology, **_rest):
+    if not topology["proxies"]:
+        return
+    how = vars.get("dovecot_proxy_login") or "forward"
+    secret = str(vars.get("dovecot_proxy_master_password") or "")
+    if how not in ("forward", "master"):
+        yield f"dovecot_proxy_login: '{how}' is unknown: set it to forward or master"
+    elif how == "master" and len(secret) < SECRET_LENGTH:
+        words = f"has {len(secret)} characters, at least {SECRET_LENGTH} are needed" if secret else "is missing"
+        yield (f"dovecot_proxy_master_password: {words}, and whoever knows it reads all mail: generate one, for example with "
+               f"the password lookup")
+    elif how == "master" and not re.match(r"[A-Za-z0-9_.-]+\Z", secret):
+        yield ("dovecot_proxy_master_password: (value not shown) has other characters than letters, digits, '_', '-' and '.', "
+               "which the databases' settings cannot hold: generate another")
+
+
 def check_replication(vars, topology, **_rest):
     if not any("replication" in node["roles"] for node in topology["nodes"].values()):
         return
@@ -325,6 +376,8 @@ CHECKS = (
     check_networks,
     check_secrets,
     check_tls,
+    check_user_databases,
+    check_proxies,
     check_users,
     check_replication,
     check_partners_users,

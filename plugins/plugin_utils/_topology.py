@@ -17,10 +17,12 @@ CLUSTER_GROUP = "dovecot_cluster"
 ROLE_OF_GROUP = {
     "dovecot_backends": "backend",
     "dovecot_replicated": "replication",
+    "dovecot_proxies": "proxy",
+    "dovecot_implicit_proxies": "proxy",
     "dovecot_directors": "director",
     "dovecot_loadbalancers": "loadbalancer",
 }
-DOVECOT_ROLES = ("backend", "replication", "director")
+DOVECOT_ROLES = ("backend", "replication", "proxy", "director")
 
 
 def parse_address(text):
@@ -51,17 +53,17 @@ def parse_network(text):
 
 def roles_of(name, groups):
     """All roles of the node I(name) by its groups: C(node) for each, C(server) where Dovecot runs."""
-    chosen = [role for group, role in ROLE_OF_GROUP.items() if name in groups.get(group, ())]
+    chosen = list(dict.fromkeys(role for group, role in ROLE_OF_GROUP.items() if name in groups.get(group, ())))
     server = ["server"] if any(role in DOVECOT_ROLES for role in chosen) else []
     return ["node"] + server + chosen
 
 
 def holders_of(nodes):
-    """Between whom the VIP moves: the load balancers; without any, and without directors, the replicated backends."""
-    for group in ("loadbalancer", "director", "replication"):
+    """Between whom the VIP moves: the load balancers; without any, directors and proxies, the replicated backends."""
+    for group in ("loadbalancer", "director", "proxy", "replication"):
         names = [name for name, node in nodes.items() if group in node["roles"]]
         if names:
-            return [] if group == "director" else names
+            return [] if group in ("director", "proxy") else names
     return []
 
 
@@ -109,7 +111,8 @@ def derive(groups, hostvars, vip=None):
         "backends": having("backend"),
         "vip_holders": holders,
         # whom the load balancers send clients to
-        "entry_nodes": having("director") or having("backend"),
+        "entry_nodes": having("director") or having("proxy") or having("backend"),
+        "proxies": having("proxy"),
         # as the module director_backends takes them
         "ring_backends": [
             {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}

@@ -1,0 +1,90 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: user_databases
+short_description: User databases as a node needs them - their names, drivers and files
+description:
+  - Gives each of C(dovecot_user_databases) a name, and makes the files with which Dovecot asks the directory or the SQL server,
+    by the roles and the partition of the node.
+version_added: 0.1.0
+author: mailcluster.dovecot contributors (@mailcluster)
+positional: node, topology
+options:
+  _input:
+    description: C(dovecot_user_databases), as the role C(server) documents it.
+    type: list
+    elements: dict
+    required: true
+  node:
+    description: The node, as the topology of M(mailcluster.dovecot.preflight) has it.
+    type: dict
+    required: true
+  topology:
+    description: The topology.
+    type: dict
+    required: true
+  home_servers:
+    description: What a database says of a user's home, and the partition that it means. Without it, it says the partition's name.
+    type: dict
+  master:
+    description: C(name) and C(password) of the master user with whom proxies log in; without it they forward the user's password.
+    type: dict
+  uid:
+    description: User id of all mail.
+    type: int
+    default: 5000
+  gid:
+    description: Group id of all mail.
+    type: int
+    default: 5000
+  home:
+    description: The folder below which the users' homes are.
+    type: path
+    default: /var/vmail
+  timeout:
+    description: Seconds that a backend may take to answer a proxy.
+    type: int
+    default: 10
+"""
+
+EXAMPLES = r"""
+- name: Show which files there would be
+  ansible.builtin.debug:
+    msg: "{{ (dovecot_user_databases | mailcluster.dovecot.user_databases(topology.nodes.a1, topology)).files
+      | map(attribute='dest') }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(databases), in their order, each with C(name), C(driver) and C(file); C(files), as M(mailcluster.dovecot.config) takes
+      them; C(packages), which Debian packages they need.
+  type: dict
+  sample: {"databases": [{"name": "ldap", "driver": "ldap", "file": "/etc/dovecot/databases/ldap.conf.ext"}], "files": [],
+           "packages": ["dovecot-ldap"]}
+"""
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_databases
+
+
+def user_databases(databases, node, topology, home_servers=None, master=None, uid=5000, gid=5000, home="/var/vmail",
+                   timeout=10):
+    addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
+    values = _user_databases.home_servers(home_servers, addresses)
+    place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)
+    found = _user_databases.prepared(databases)
+    return {
+        "databases": [{"name": database["name"], "driver": database["driver"],
+                       "file": _user_databases.configuration_file(database)} for database in found],
+        "files": _user_databases.files(found, place),
+        "packages": _user_databases.packages(found),
+    }
+
+
+class FilterModule:
+    def filters(self):
+        return {"user_databases": user_databases}

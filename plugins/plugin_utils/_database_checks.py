@@ -1,0 +1,130 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with C(dovecot_user_databases) and C(dovecot_home_servers), as they are declared."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, prepared
+
+NETWORK = {"tls", "tls_verify", "ca", "ca_file"}
+COMMON = {"driver", "default_scheme"}
+LDAP = COMMON | NETWORK | {
+    "uris", "base", "bind_dn", "bind_password", "scope", "auth_bind", "user_attribute", "password_attribute", "home_server",
+    "quota", "filter", "iterate_filter"}
+QUERIES = ("password_query", "user_query", "iterate_query")
+SQL_SERVER = COMMON | NETWORK | {
+    "hosts", "port", "database", "user", "password", "table", "user_column", "password_column", "home_server", "quota", *QUERIES}
+KEYS = {"passwd_file": {"driver"}, "ldap": LDAP, "pgsql": SQL_SERVER, "mysql": SQL_SERVER,
+        "sqlite": (SQL_SERVER - NETWORK - {"hosts", "port", "database", "user", "password"}) | {"path"}}
+NEEDED = {"passwd_file": (), "ldap": ("uris", "base"), "pgsql": ("hosts", "database", "user", "password"),
+          "mysql": ("hosts", "database", "user", "password"), "sqlite": ("path",)}
+SAMPLES = {"uris": "[ldaps://ldap.example.org]", "base": "ou=people,dc=example,dc=org", "hosts": "[db.example.org]",
+           "database": "mail", "user": "dovecot", "password": "the secret of user", "path": "/var/lib/mail/users.sqlite"}
+LISTS = ("uris", "hosts")
+SECRETS = ("password", "bind_password")
+# %u, %n and their modified forms, as %Lu; and %{user}, %{username}
+# it stands within filters, queries and conditions
+VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+USER_VARIABLE = re.compile(r"%(-?\d*\.?-?\d*)?[LUERXHMNT]*[un]|%\{(user|username)\}")
+
+
+def problems(databases, home_servers, topology):
+    """Sentences about what is wrong."""
+    if not isinstance(databases, list) or not databases:
+        yield "dovecot_user_databases: is no list of databases: write one an item, as {driver: passwd_file}"
+        return
+    for number, database in enumerate(databases, 1):
+        if not hasattr(database, "get") or not database.get("driver"):
+            yield f"dovecot_user_databases: item {number} has no driver: set driver to one of {', '.join(DRIVERS)}"
+            return
+        if database["driver"] not in DRIVERS:
+            yield (f"dovecot_user_databases: item {number} has the driver '{database['driver']}', which is unknown: set it to "
+                   f"one of {', '.join(DRIVERS)}")
+            return
+    for database in prepared(databases):
+        for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology)):
+            yield f"dovecot_user_databases: {database['name']}: {sentence}"
+    yield from _mapping(databases, home_servers, topology)
+
+
+def _keys(database):
+    driver = database["driver"]
+    for key in sorted(set(database) - KEYS[driver] - {"name"}):
+        yield f"'{key}' is unknown there: use {', '.join(sorted(KEYS[driver]))}"
+    for key in NEEDED[driver]:
+        if key not in SECRETS and not database.get(key):
+            yield f"{key} is missing: set it, as {SAMPLES[key]}"
+    for key in LISTS:
+        if database.get(key) and not isinstance(database[key], list):
+            yield f"{key}: '{database[key]}' is no list: write [{database[key]}]; with several the first that answers is asked"
+    if database.get("ca") and "-----BEGIN " not in str(database["ca"]):
+        yield "ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the nodes use ca_file"
+    plain = [str(uri) for uri in database.get("uris") or [] if str(uri).startswith("ldap://")]
+    if plain and database.get("tls", True):
+        yield (f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "
+               f"while the directory is down: use ldaps://, or set tls: false on a network that you trust")
+    for other in database.get("uris") or []:
+        if not str(other).startswith(("ldap://", "ldaps://", "ldapi://")):
+            yield f"uris: '{other}' is no LDAP address: begin it with ldap:// or ldaps://"
+
+
+def _credentials(database):
+    if database.get("bind_dn") and not database.get("bind_password"):
+        yield f"bind_password is missing, but there is bind_dn '{database['bind_dn']}': set it"
+    if database["driver"] in ("pgsql", "mysql") and not database.get("password"):
+        yield "password is missing, with which Dovecot logs in at the database: set it"
+    for key in ("user", "password"):
+        if re.search(r"[\s'\"]", str(database.get(key) or "")):
+            yield f"{key}: (value not shown) contains spaces or quotes, which Dovecot cannot pass to the database: use another"
+
+
+def _searches(database):
+    for key in ("filter", "password_query", "user_query"):
+        if key in database and not USER_VARIABLE.search(str(database[key])):
+            yield f"{key}: '{database[key]}' does not contain the user: put %u where the user's name is compared"
+    for key in ("iterate_filter", "iterate_query"):
+        if key in database and not database[key]:
+            yield (f"{key}: is empty, so nobody could list the users, which replication, directors and verify need: remove it, "
+                   f"or give one that finds all users")
+
+
+def _home(database, topology):
+    if database["driver"] == "passwd_file":
+        return
+    partitions = topology["partitions"]
+    router = "directors" if topology["directors"] else "proxies" if topology["proxies"] else ""
+    own = [key for key in QUERIES if database.get(key)]
+    if own and len(own) < len(QUERIES):
+        yield (f"{', '.join(own)}: given without {', '.join(key for key in QUERIES if key not in own)}: give all three, since "
+               f"the others would ask the default table")
+    if database.get("password_query"):
+        field = "director_tag" if topology["directors"] else "host"
+        if router and field not in database["password_query"]:
+            yield (f"password_query: returns no {field}, but the {router} need it: add it, or use home_server instead of a query "
+                   f"of your own")
+    elif not database.get("home_server") and len(partitions) > 1:
+        kind = "column" if database["driver"] in SQL else "attribute"
+        yield (f"home_server is missing, but there are the partitions {', '.join(sorted(partitions))}: name the {kind} that says "
+               f"whose mail is where")
+
+
+def _mapping(databases, home_servers, topology):
+    if not home_servers:
+        return
+    if not hasattr(home_servers, "items"):
+        yield f"dovecot_home_servers: is a {type(home_servers).__name__}, no mapping: write VALUE: PARTITION for each value"
+        return
+    partitions = topology["partitions"]
+    for value, partition in home_servers.items():
+        if not VALUE.match(str(value)):
+            yield f"dovecot_home_servers: '{value}' has other characters than letters, digits, '_', '-' and '.': rename it"
+        if str(partition) not in partitions:
+            yield (f"dovecot_home_servers: '{value}' means the partition '{partition}', which no backend has: set it to one of "
+                   f"{', '.join(sorted(partitions))}")
+    unnamed = sorted(set(partitions) - {str(partition) for partition in home_servers.values()})
+    if unnamed and any(database.get("home_server") for database in databases):
+        yield (f"dovecot_home_servers: no value means {', '.join(unnamed)}, so that nobody could live there: add one, or leave "
+               f"dovecot_home_servers out where the database has the partitions' names")

@@ -1,0 +1,297 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User databases: what Dovecot asks an LDAP directory or an SQL server, by what the node is.
+
+Plain data in, plain data out.  A database answers three questions: who may log in and where the mail is (passdb), where
+the mailbox is on this node (userdb), and who there is (iteration).
+
+Where the mail is stands in the database as the name of a partition, or as a value that C(dovecot_home_servers) maps to one.
+The addresses come from the inventory alone, and are put in here, so that a database knows nothing of addresses.
+"""
+
+from __future__ import annotations
+
+import re
+
+SQL = ("pgsql", "mysql", "sqlite")
+DRIVERS = ("passwd_file", "ldap", *SQL)
+PACKAGES = {"ldap": "dovecot-ldap", **{driver: f"dovecot-{driver}" for driver in SQL}}
+FOLDER = "/etc/dovecot/databases"
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# Nobody's host: what is no partition's name leads to an error that names it and the user, and to no server at all. A field
+# without a value would make LMTP deliver on the proxy itself.
+NOWHERE = "names-no-partition.user.%u.invalid."
+
+LDAP_DEFAULTS = {
+    "user_attribute": "mail",
+    "password_attribute": "userPassword",
+    "filter": "(&(objectClass=inetOrgPerson)({user_attribute}=%u))",
+    "iterate_filter": "(objectClass=inetOrgPerson)",
+    "scope": "subtree",
+}
+SQL_DEFAULTS = {"table": "users", "user_column": "username", "password_column": "password"}
+
+
+def prepared(databases):
+    """I(databases) with a name each, by which its files are called: the driver's, with a number from the second on."""
+    seen, found = {}, []
+    for database in databases:
+        driver = database["driver"]
+        seen[driver] = seen.get(driver, 0) + 1
+        found.append(dict(database, name=driver if seen[driver] == 1 else f"{driver}{seen[driver]}"))
+    return found
+
+
+def home_servers(given, partitions):
+    """Value in the database -> partition: I(given), else each partition by its own name."""
+    return dict(given) if given else {name: name for name in partitions}
+
+
+class Place:
+    """What a node is, and so what it has to know of a user.
+
+    I(roles): of the node.  I(partition): whose mail it has, or None.  I(values): value in the database -> partition.
+    I(addresses): partition -> address of its backend.  I(master): C(name) and C(password) of the master user that the
+    proxies log in with, or None where they forward the user's password.
+    """
+
+    def __init__(self, roles, partition, values, addresses, master, uid=5000, gid=5000, home="/var/vmail", timeout=10):
+        self.timeout = timeout
+        self.is_director = "director" in roles
+        self.is_proxy = "proxy" in roles and "backend" not in roles
+        self.is_implicit = "proxy" in roles and "backend" in roles
+        self.is_backend = "backend" in roles
+        self.values, self.addresses, self.master = values, addresses, master or None
+        self.own = [value for value, name in values.items() if name == partition]
+        # elsewhere a delivery by mistake finds no place to go to
+        self.userdb = {"uid": uid, "gid": gid, "home": f"{home}/%Ld/%Ln"} if self.is_backend else {}
+
+    @property
+    def checks_password(self):
+        """A backend does; a proxy only where it does not hand the password on to one that does."""
+        return self.is_backend or (self.is_proxy and self.master is not None)
+
+    def fields(self):
+        """The passdb's fields beside user and password, without where the mail is."""
+        fields = {} if self.checks_password else {"nopassword": "y"}
+        if self.is_director or self.is_proxy:
+            fields["proxy"] = "y"
+        if self.is_implicit:
+            fields["proxy_maybe"] = "y"
+        if self.is_proxy or self.is_implicit:
+            # the port of LMTP by whatever way a message comes, also by a socket that has none; the other services ignore it
+            fields.update(protocol="lmtp", proxy_timeout=self.timeout)
+        if self.master and (self.is_proxy or self.is_implicit):
+            fields.update({"master": self.master["name"], "pass": self.master["password"]})
+        return fields
+
+    @property
+    def target(self):
+        """The field that says where the mail is, and its value by partition; None on a node that has all that it serves."""
+        if self.is_director:
+            return "director_tag", {name: name for name in self.addresses}
+        if self.is_proxy or self.is_implicit:
+            return "host", self.addresses
+        return None, {}
+
+
+# --- LDAP
+
+
+def ldap_settings(database, place):
+    """The settings of a directory, by name, in the order in which they are written."""
+    given = {**LDAP_DEFAULTS, **database}
+    user, password = given["user_attribute"], given["password_attribute"]
+    search = given["filter"].replace("{user_attribute}", user)
+    settings = {
+        "uris": " ".join(given["uris"]),
+        "ldap_version": 3,
+        "base": given["base"],
+        "scope": given["scope"],
+        "blocking": "no",
+    }
+    if given.get("bind_dn"):
+        settings.update(dn=given["bind_dn"], dnpass=given.get("bind_password", ""))
+    settings.update(_ldap_tls(database))
+    if given.get("auth_bind") and place.checks_password:
+        settings["auth_bind"] = "yes"
+    settings["pass_attrs"] = ",".join(
+        [f"{user}=user"]
+        + ([f"{password}=password"] if place.checks_password and not given.get("auth_bind") else [])
+        + [f"={name}={value}" for name, value in place.fields().items()]
+        + _ldap_target(given, place) + _ldap_userdb(given, place, "userdb_"))
+    # who only passes on must know everybody
+    settings["pass_filter"] = search if place.target[0] else _ldap_of_this_node(search, given, place)
+    settings["user_attrs"] = ",".join([f"{user}=user"] + _ldap_userdb(given, place))
+    settings["user_filter"] = _ldap_of_this_node(search, given, place)
+    settings["iterate_attrs"] = f"{user}=user"
+    settings["iterate_filter"] = _ldap_of_this_node(given["iterate_filter"], given, place)
+    settings["default_pass_scheme"] = given.get("default_scheme", "CRYPT")
+    return settings
+
+
+def _ldap_tls(database):
+    if not database.get("tls", True):
+        return {}
+    return {"tls_require_cert": "demand" if database.get("tls_verify", True) else "never",
+            "tls_ca_cert_file": authority_file(database)}
+
+
+def _ldap_userdb(given, place, prefix=""):
+    quota = [f"{given['quota']}={prefix}quota_rule=*:storage=%$"] if given.get("quota") and place.userdb else []
+    return [f"={prefix}{name}={value}" for name, value in place.userdb.items()] + quota
+
+
+def _ldap_target(given, place):
+    field, targets = place.target
+    if not field:
+        return []
+    if not given.get("home_server"):
+        (target,) = targets.values()
+        return [f"={field}={target}"]
+    value = f"%{{ldap:{given['home_server']}}}"
+    known = "".join(
+        f"%{{if;{value};eq;{name};{_in_condition(targets[partition])}}}" for name, partition in place.values.items())
+    names = "|".join(re.escape(name) for name in place.values)
+    return [f"={field}={known}%{{if;{value};~;^({names})$;;{value}.{NOWHERE}}}"]
+
+
+def _in_condition(text):
+    """Within a condition a colon would end it."""
+    return text.replace(":", "\\:")
+
+
+def _ldap_of_this_node(search, given, place):
+    """A backend knows the users of its own partition only: others would get an empty mailbox there."""
+    if not place.is_backend or not given.get("home_server") or set(place.own) == set(place.values):
+        return search
+    own = "".join(f"({given['home_server']}={value})" for value in place.own)
+    return f"(&{search}{own if len(place.own) == 1 else f'(|{own})'})"
+
+
+# --- SQL
+
+
+def sql_settings(database, place):
+    """The settings of an SQL server, by name."""
+    given = {**SQL_DEFAULTS, **database}
+    return {
+        "driver": given["driver"],
+        "connect": _connect(given),
+        "password_query": given.get("password_query") or _password_query(given, place),
+        "user_query": given.get("user_query") or _user_query(given, place),
+        "iterate_query": given.get("iterate_query") or _iterate_query(given, place),
+        "default_pass_scheme": given.get("default_scheme", "CRYPT"),
+    }
+
+
+def _connect(given):
+    if given["driver"] == "sqlite":
+        return given["path"]
+    # of several, PostgreSQL's own library tries one after the other; Dovecot's pool on 2.3.19 dies of one that is down
+    hosts = [",".join(given["hosts"])] if given["driver"] == "pgsql" else given["hosts"]
+    words = [f"host={host}" for host in hosts]
+    words += [f"port={given['port']}"] if given.get("port") else []
+    words += [f"dbname={given['database']}", f"user={given['user']}", f"password={given['password']}"]
+    authority, tls, verify = authority_file(given), given.get("tls", True), given.get("tls_verify", True)
+    if given["driver"] == "pgsql":
+        words.append("sslmode=" + ("disable" if not tls else "verify-full" if verify else "require"))
+        words += [f"sslrootcert={authority}"] if tls else []
+        words.append("connect_timeout=5")
+    elif tls:
+        words.append("ssl_verify_server_cert=" + ("yes" if verify else "no"))
+        # without it there would be no TLS
+        words.append(f"ssl_ca={authority}")
+    return " ".join(words)
+
+
+def _quoted(text):
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _concatenated(driver, *parts):
+    return f"CONCAT({', '.join(parts)})" if driver == "mysql" else " || ".join(parts)
+
+
+def _user_column(given):
+    """A reserved word to PostgreSQL."""
+    return f"{given['user_column']} AS " + ("user" if given["driver"] == "mysql" else '"user"')
+
+
+def _password_query(given, place):
+    columns = [_user_column(given)]
+    # Dovecot demands the column
+    columns.append(f"{given['password_column'] if place.checks_password else 'NULL'} AS password")
+    columns += [f"{_quoted(value)} AS {name}" for name, value in place.fields().items()]
+    field, targets = place.target
+    if field:
+        columns.append(f"{_sql_target(given, place, targets)} AS {field}")
+    columns += _userdb_columns(given, place, "userdb_")
+    return (f"SELECT {', '.join(columns)} FROM {given['table']} "
+            f"WHERE {given['user_column']} = '%u'{'' if field else _sql_of_this_node(given, place)}")
+
+
+def _sql_target(given, place, targets):
+    if not given.get("home_server"):
+        (target,) = targets.values()
+        return _quoted(target)
+    known = " ".join(f"WHEN {_quoted(value)} THEN {_quoted(targets[name])}" for value, name in place.values.items())
+    unknown = _concatenated(given["driver"], f"COALESCE({given['home_server']}, '')", _quoted(f".{NOWHERE}"))
+    return f"CASE {given['home_server']} {known} ELSE {unknown} END"
+
+
+def _userdb_columns(given, place, prefix=""):
+    columns = [f"{_quoted(value)} AS {prefix}{name}" for name, value in place.userdb.items()]
+    if given.get("quota") and columns:
+        rule = _concatenated(given["driver"], "'*:storage='", given["quota"])
+        columns.append(f"CASE WHEN {given['quota']} IS NOT NULL THEN {rule} END AS {prefix}quota_rule")
+    return columns
+
+
+def _user_query(given, place):
+    return (f"SELECT {', '.join(_userdb_columns(given, place)) or _user_column(given)} FROM {given['table']} "
+            f"WHERE {given['user_column']} = '%u'{_sql_of_this_node(given, place)}")
+
+
+def _iterate_query(given, place):
+    where = _sql_of_this_node(given, place).replace(" AND ", " WHERE ", 1)
+    return f"SELECT {_user_column(given)} FROM {given['table']}{where}"
+
+
+def _sql_of_this_node(given, place):
+    if not place.is_backend or not given.get("home_server") or set(place.own) == set(place.values):
+        return ""
+    return f" AND {given['home_server']} IN ({', '.join(_quoted(value) for value in place.own)})"
+
+
+# --- Files
+
+
+def packages(databases):
+    """The Debian packages of I(databases), with the authorities that the system trusts."""
+    found = {PACKAGES[database["driver"]] for database in databases if database["driver"] in PACKAGES}
+    return sorted(found | {"ca-certificates"}) if found else []
+
+
+def configuration_file(database):
+    return f"{FOLDER}/{database['name']}.conf.ext"
+
+
+def authority_file(database):
+    """Where the certificate authority of a database is on the node; by default, those that the system trusts."""
+    return f"{FOLDER}/{database['name']}.ca.pem" if database.get("ca") else database.get("ca_file") or SYSTEM_AUTHORITIES
+
+
+def files(databases, place):
+    """The files of all I(databases), as the module C(config) takes them: each with its credentials, readable by root only."""
+    found = []
+    for database in databases:
+        if database["driver"] == "passwd_file":
+            continue
+        settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
+        content = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        found.append({"content": content, "dest": configuration_file(database), "secret": True})
+        if database.get("ca"):
+            found.append({"content": database["ca"], "dest": authority_file(database)})
+    return found

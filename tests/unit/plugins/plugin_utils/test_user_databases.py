@@ -1,0 +1,154 @@
+"""What Dovecot asks a directory or an SQL server, by what the node is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.mailcluster.dovecot.plugins.filter.user_databases import user_databases
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
+
+LDAP = {"driver": "ldap", "uris": ["ldaps://ldap1", "ldaps://ldap2"], "base": "dc=example,dc=org", "bind_dn": "cn=dovecot",
+        "bind_password": "bindsecret", "home_server": "mailHost"}
+PGSQL = {"driver": "pgsql", "hosts": ["db1", "db2"], "database": "mail", "user": "dovecot", "password": "dbsecret",
+         "home_server": "partition"}
+MASTER = {"name": "proxy", "password": "mastersecret"}
+
+
+def topology(**groups):
+    groups = {"dovecot_backends": ["a1", "b1"], **groups}
+    groups["dovecot_cluster"] = sorted({name for names in groups.values() for name in names})
+    return _topology.derive(groups, {
+        name: {"address": f"198.51.100.{number}", "hostname": name, "partition": name[0] if name in ("a1", "b1") else None}
+        for number, name in enumerate(groups["dovecot_cluster"], 1)})
+
+
+DEDICATED = topology(dovecot_proxies=["proxy1"])
+IMPLICIT = topology(dovecot_implicit_proxies=["a1", "b1"])
+DIRECTORS = topology(dovecot_directors=["d1", "d2"])
+
+
+def settings(database, name, cluster, **more):
+    (file, *_authority) = user_databases([database], cluster["nodes"][name], cluster, **more)["files"]
+    assert file["secret"], "the credentials are readable by others than root"
+    return dict(line.split(" = ", 1) for line in file["content"].splitlines())
+
+
+def test_a_proxy_asks_a_directory_where_the_mail_is_and_leaves_the_password_to_the_backend():
+    found = settings(LDAP, "proxy1", DEDICATED)
+    assert found["pass_attrs"] == (
+        "mail=user,=nopassword=y,=proxy=y,=protocol=lmtp,=proxy_timeout=10,"
+        "=host=%{if;%{ldap:mailHost};eq;a;198.51.100.1}%{if;%{ldap:mailHost};eq;b;198.51.100.2}"
+        "%{if;%{ldap:mailHost};~;^(a|b)$;;%{ldap:mailHost}.names-no-partition.user.%u.invalid.}")
+    assert "home" not in found["user_attrs"], "mail could be stored on a proxy"
+    assert found["iterate_filter"] == "(objectClass=inetOrgPerson)"
+
+
+def test_with_a_master_user_the_proxy_judges_the_password():
+    found = settings(LDAP, "proxy1", DEDICATED, master=MASTER)
+    assert "userPassword=password" in found["pass_attrs"] and "nopassword" not in found["pass_attrs"]
+    assert "=master=proxy,=pass=mastersecret" in found["pass_attrs"]
+
+
+def test_an_implicit_proxy_may_be_the_home_and_lists_its_own_users():
+    found = settings(LDAP, "b1", IMPLICIT)
+    assert "userPassword=password,=proxy_maybe=y,=protocol=lmtp,=proxy_timeout=10,=host=%{if;" in found["pass_attrs"]
+    assert found["user_filter"] == "(&(&(objectClass=inetOrgPerson)(mail=%u))(mailHost=b))"
+    assert found["iterate_filter"] == "(&(objectClass=inetOrgPerson)(mailHost=b))"
+    assert "=home=/var/vmail/%Ld/%Ln" in found["user_attrs"]
+
+
+def test_a_backend_behind_proxies_knows_its_own_users_and_no_way_elsewhere():
+    found = settings(LDAP, "a1", DEDICATED)
+    assert "proxy" not in found["pass_attrs"] and "host" not in found["pass_attrs"].replace("mailHost", "")
+    assert "=userdb_home=/var/vmail/%Ld/%Ln" in found["pass_attrs"], "a login costs a second question"
+    assert "(mailHost=a)" in found["user_filter"]
+    assert "(mailHost=a)" in found["pass_filter"], "others who log in here would get an empty mailbox"
+
+
+def test_a_director_gets_the_tag():
+    found = settings(LDAP, "d1", DIRECTORS)
+    assert "=nopassword=y,=proxy=y,=director_tag=%{if;%{ldap:mailHost};eq;a;a}" in found["pass_attrs"]
+    assert "'a' THEN 'a'" in settings(PGSQL, "d1", DIRECTORS)["password_query"]
+
+
+def test_other_values_than_the_partitions_names_are_mapped_in_one_place():
+    values = {"mail1.example.org": "a", "mail2.example.org": "b", "old.example.org": "b"}
+    found = settings(LDAP, "proxy1", DEDICATED, home_servers=values)
+    assert "%{if;%{ldap:mailHost};eq;old.example.org;198.51.100.2}" in found["pass_attrs"]
+    assert r"~;^(mail1\.example\.org|mail2\.example\.org|old\.example\.org)$;" in found["pass_attrs"]
+    found = settings(LDAP, "b1", DEDICATED, home_servers=values)
+    assert "(|(mailHost=mail2.example.org)(mailHost=old.example.org))" in found["user_filter"]
+
+
+def test_the_colons_of_an_ipv6_address_do_not_end_the_condition():
+    cluster = topology(dovecot_proxies=["proxy1"])
+    cluster["nodes"]["a1"]["address"] = "2001:db8::1"
+    assert r";eq;a;2001\:db8\:\:1}" in settings(LDAP, "proxy1", cluster)["pass_attrs"]
+
+
+def test_a_directory_is_asked_by_tls_and_with_credentials():
+    found = settings(dict(LDAP, ca="-----BEGIN CERTIFICATE-----"), "a1", DEDICATED)
+    assert (found["uris"], found["tls_require_cert"]) == ("ldaps://ldap1 ldaps://ldap2", "demand")
+    assert found["tls_ca_cert_file"] == "/etc/dovecot/databases/ldap.ca.pem"
+    assert (found["dn"], found["dnpass"]) == ("cn=dovecot", "bindsecret")
+    assert settings(LDAP, "a1", DEDICATED)["tls_ca_cert_file"] == "/etc/ssl/certs/ca-certificates.crt"
+    assert "tls_ca_cert_file" not in settings(dict(LDAP, uris=["ldap://ldap1"], tls=False), "a1", DEDICATED)
+
+
+def test_with_auth_bind_no_hash_is_read():
+    found = settings(dict(LDAP, auth_bind=True), "a1", DEDICATED)
+    assert found["auth_bind"] == "yes" and "userPassword" not in found["pass_attrs"]
+    assert "auth_bind" not in settings(dict(LDAP, auth_bind=True), "proxy1", DEDICATED), "who does not judge cannot bind"
+
+
+def test_an_sql_server_tells_a_proxy_where_the_mail_is():
+    found = settings(PGSQL, "proxy1", DEDICATED)
+    assert found["password_query"] == (
+        "SELECT username AS \"user\", NULL AS password, 'y' AS nopassword, 'y' AS proxy, 'lmtp' AS protocol, "
+        "'10' AS proxy_timeout, "
+        "CASE partition WHEN 'a' THEN '198.51.100.1' WHEN 'b' THEN '198.51.100.2' "
+        "ELSE COALESCE(partition, '') || '.names-no-partition.user.%u.invalid.' END AS host FROM users WHERE username = '%u'")
+    assert found["connect"] == (
+        "host=db1,db2 dbname=mail user=dovecot password=dbsecret sslmode=verify-full "
+        "sslrootcert=/etc/ssl/certs/ca-certificates.crt connect_timeout=5")
+
+
+def test_an_sql_server_tells_a_backend_of_its_own_users():
+    found = settings(dict(PGSQL, quota="quota"), "b1", DEDICATED)
+    assert found["iterate_query"] == "SELECT username AS \"user\" FROM users WHERE partition IN ('b')"
+    assert found["user_query"] == (
+        "SELECT '5000' AS uid, '5000' AS gid, '/var/vmail/%Ld/%Ln' AS home, "
+        "CASE WHEN quota IS NOT NULL THEN '*:storage=' || quota END AS quota_rule "
+        "FROM users WHERE username = '%u' AND partition IN ('b')")
+
+
+def test_mysql_and_sqlite_have_their_own_ways():
+    found = settings(dict(PGSQL, driver="mysql", ca_file="/etc/ssl/ca.pem"), "proxy1", DEDICATED)
+    assert "CONCAT(COALESCE(partition, ''), '.names-no-partition.user.%u.invalid.')" in found["password_query"]
+    assert "username AS user," in found["password_query"] and "ssl_ca=/etc/ssl/ca.pem" in found["connect"]
+    found = settings({"driver": "sqlite", "path": "/var/lib/mail/users.sqlite", "home_server": "partition"}, "a1", DEDICATED)
+    assert found["connect"] == "/var/lib/mail/users.sqlite"
+
+
+def test_several_databases_keep_their_order_and_have_files_of_their_own():
+    told = user_databases([LDAP, {"driver": "passwd_file"}, LDAP, PGSQL], DEDICATED["nodes"]["a1"], DEDICATED)
+    assert [database["name"] for database in told["databases"]] == ["ldap", "passwd_file", "ldap2", "pgsql"]
+    assert [file["dest"] for file in told["files"]] == [
+        f"/etc/dovecot/databases/{name}.conf.ext" for name in ("ldap", "ldap2", "pgsql")]
+    assert told["packages"] == ["ca-certificates", "dovecot-ldap", "dovecot-pgsql"]
+
+
+@pytest.mark.parametrize("key", ["password_query", "user_query", "iterate_query"])
+def test_queries_of_ones_own_are_taken_as_they_are(key):
+    query = "SELECT x FROM y WHERE z = '%u'"
+    assert settings(dict(PGSQL, **{key: query}), "a1", DEDICATED)[key] == query
+
+
+def test_no_unknown_value_leads_to_a_server():
+    """Whatever stands in the database: an address, another name, nothing."""
+    found = settings(LDAP, "proxy1", DEDICATED)["pass_attrs"]
+    known = re.search(r"~;(\^\(.*?\)\$);;", found).group(1)
+    for value in ("198.51.100.99", "c", "", "aa", "mail.example.org"):
+        assert not re.search(known, value)
