@@ -135,7 +135,7 @@ def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
 def _order(listing: dict[str, Any]) -> list[str]:
     """Hosts in the order of the inventory's groups: the way that mail goes."""
     names: list[str] = []
-    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends"):
+    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "lab_ldap", "lab_sql"):
         pending = [group]
         while pending:
             content = listing.get(pending.pop(0), {})
@@ -181,9 +181,13 @@ def _network(
 
 
 def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:
-    listed = next((values["dovecot_users"] for values in hostvars.values() if "dovecot_users" in values), [])
-    if not isinstance(listed, list):
-        raise LabError(f"{path}: the lab needs dovecot_users as a list with name and partition, not made by a template.")
+    """Those of the collection's own database, and those with whom the lab fills a directory."""
+    listed: list[Any] = []
+    for variable in ("lab_users", "dovecot_users"):
+        found = next((values[variable] for values in hostvars.values() if variable in values), [])
+        if not isinstance(found, list):
+            raise LabError(f"{path}: the lab needs {variable} as a list with name and partition, not made by a template.")
+        listed += found
     return tuple(
         User(str(entry["name"]), None if entry.get("partition") is None else str(entry["partition"])) for entry in listed
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from pathlib import Path
 
 from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls
 from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
+
+DATABASES = Path(__file__).with_name("databases.yml")
 
 
 def up(variant: str) -> int:
@@ -40,8 +43,18 @@ def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
             nodes.create(cluster, name)
     with phase("Certificate"):
         tls.ensure(cluster)
+    if cluster.members("lab_ldap") or cluster.members("lab_sql"):
+        with phase("Directory and database: labtool/databases.yml"):
+            fill_databases(cluster)
     _remember(variant)
     return cluster
+
+
+def fill_databases(cluster: Cluster) -> None:
+    """What the users are in, where a site has its own."""
+    command = [paths.VENV / "bin" / "ansible-playbook", DATABASES]
+    if stream(command, env=environment(cluster.inventory), cwd=paths.ROOT, to_stderr=True) != 0:
+        raise LabError("labtool/databases.yml failed, see above. './lab up' tries again.")
 
 
 def destroy_nodes() -> None:

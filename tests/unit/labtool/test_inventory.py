@@ -104,3 +104,9 @@ def test_the_network_must_be_known(listing, vip):
 def test_an_empty_inventory_is_refused():
     with pytest.raises(LabError, match="no hosts"):
         parse({"_meta": {"hostvars": {}}, "all": {}})
+
+
+def test_the_users_of_a_directory_are_known_beside_those_of_the_inventory(listing):
+    listing["_meta"]["hostvars"]["lb1"]["lab_users"] = [{"name": "erin@example.org", "partition": "c"}]
+    assert [(user.name, user.partition) for user in parse(listing).users] == [
+        ("erin@example.org", "c"), ("alice@example.org", "a")]

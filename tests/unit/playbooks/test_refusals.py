@@ -35,8 +35,8 @@ class Inventory:
         self._ssh.chmod(0o755)
         self.hosts = yaml.safe_load((self.folder / "hosts.yml").read_text())
         self.groups = self.hosts["dovecot_cluster"]["children"]
-        backends = self.groups["dovecot_backends"]["children"]
-        self.partition_a = backends.get("partition_a") or backends["dovecot_replicated"]
+        backends = self.groups["dovecot_backends"].get("children", {})
+        self.partition_a = backends.get("partition_a") or backends.get("dovecot_replicated")
 
     def deploy(self):
         """The output of the run, with wrapped lines joined."""
@@ -269,6 +269,110 @@ PAIR_REFUSALS = {
 def test_of_a_pair_is_refused_before_any_node_was_touched(case, tmp_path):
     inventory = Inventory(tmp_path, "replicated_pair")
     spoil, expected = PAIR_REFUSALS[case]
+    spoil(inventory)
+
+    output = inventory.deploy()
+
+    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
+        assert words in output
+    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+
+
+def both_forms_at_once(inventory):
+    inventory.groups["dovecot_implicit_proxies"] = {"children": {"dovecot_backends": None}}
+
+
+def a_proxy_that_is_a_backend_too(inventory):
+    inventory.groups["dovecot_proxies"]["hosts"]["a1"] = {}
+
+
+def a_pair_behind_proxies(inventory):
+    inventory.groups["dovecot_backends"]["hosts"]["a2"] = {"ansible_host": "198.51.100.32", "dovecot_partition": "a"}
+
+
+def proxies_beside_directors(inventory):
+    inventory.groups["dovecot_directors"] = {"hosts": {
+        "director1": {"ansible_host": "198.51.100.26"}, "director2": {"ansible_host": "198.51.100.27"}}}
+
+
+def ldap(**fields):
+    given = {"driver": "ldap", "uris": ["ldaps://198.51.100.61"], "base": "dc=example,dc=org", "home_server": "mailHost",
+             **fields}
+    return variables(dovecot_user_databases=[{key: value for key, value in given.items() if value is not None}])
+
+
+def pgsql(**fields):
+    given = {"driver": "pgsql", "hosts": ["198.51.100.62"], "database": "mail", "user": "dovecot", "password": "secret",
+             "home_server": "partition", **fields}
+    return variables(dovecot_user_databases=[{key: value for key, value in given.items() if value is not None}])
+
+
+PARTITIONED_REFUSALS = {
+    "both forms at once": (
+        both_forms_at_once,
+        ["dovecot_implicit_proxies: holds a1, b1, c1 beside dovecot_proxies with proxy1, proxy2", "empty one of the two"]),
+    "a proxy that is a backend too": (
+        a_proxy_that_is_a_backend_too,
+        ["a1 is backend and proxy at once", "one of these groups only"]),
+    "a pair behind proxies": (
+        a_pair_behind_proxies,
+        ["dovecot_partition: partition 'a' has 2 nodes (a1, a2), but a proxy sends users to one address", "put directors"]),
+    "proxies beside directors": (
+        proxies_beside_directors,
+        ["dovecot_proxies: proxy1, proxy2 beside the directors director1, director2", "use directors where"]),
+    "an unknown driver": (
+        variables(dovecot_user_databases=[{"driver": "oracle"}]),
+        ["dovecot_user_databases: item 1 has the driver 'oracle', which is unknown", "one of passwd_file, ldap, pgsql"]),
+    "a key that no driver has": (
+        ldap(url="ldap://198.51.100.61"),
+        ["dovecot_user_databases: ldap: 'url' is unknown there", "use auth_bind, base"]),
+    "a filter without the user": (
+        ldap(filter="(objectClass=inetOrgPerson)"),
+        ["dovecot_user_databases: ldap: filter: '(objectClass=inetOrgPerson)' does not contain the user", "put %u"]),
+    "a query without the user": (
+        pgsql(password_query="SELECT password, host FROM users", home_server=None),
+        ["dovecot_user_databases: pgsql: password_query: 'SELECT password, host FROM users' does not contain the user"]),
+    "a query that does not tell the host": (
+        pgsql(password_query="SELECT password FROM users WHERE name = '%u'", home_server=None),
+        ["dovecot_user_databases: pgsql: password_query: returns no host, but the proxies need it"]),
+    "no iteration": (
+        ldap(iterate_filter=""),
+        ["dovecot_user_databases: ldap: iterate_filter: is empty", "nobody could list the users"]),
+    "STARTTLS": (
+        ldap(uris=["ldap://198.51.100.61"]),
+        ["dovecot_user_databases: ldap: uris: 'ldap://198.51.100.61' would have to be asked by STARTTLS", "use ldaps://"]),
+    "a part of three queries": (
+        pgsql(password_query="SELECT password, host FROM users WHERE name = '%u'"),
+        ["dovecot_user_databases: pgsql: password_query: given without user_query, iterate_query: give all three"]),
+    "a bind without its password": (
+        ldap(bind_dn="cn=dovecot,dc=example,dc=org"),
+        ["dovecot_user_databases: ldap: bind_password is missing", "cn=dovecot"]),
+    "a database without its password": (
+        pgsql(password=None),
+        ["dovecot_user_databases: pgsql: password is missing", "set it"]),
+    "no home server": (
+        ldap(home_server=None),
+        ["dovecot_user_databases: ldap: home_server is missing, but there are the partitions a, b, c", "name the attribute"]),
+    "home servers of which one means no partition": (
+        variables(dovecot_home_servers={"mail1": "a", "mail2": "b", "mail3": "z"}),
+        ["dovecot_home_servers: 'mail3' means the partition 'z', which no backend has", "set it to one of a, b, c"]),
+    "a home server attribute without a value for one partition": (
+        variables(dovecot_home_servers={"mail1": "a", "mail2": "b"}),
+        ["dovecot_home_servers: no value means c, so that nobody could live there", "add one"]),
+    "a master user without his secret": (
+        variables(dovecot_proxy_login="master"),
+        ["dovecot_proxy_master_password: is missing", "generate one"]),
+    "a partition in dovecot_users that has no node": (
+        variables(dovecot_users=[user(partition="z")]),
+        ["dovecot_users: zoe@example.org has the partition 'z', which no backend has"]),
+}
+
+
+@pytest.mark.parametrize("case", PARTITIONED_REFUSALS)
+def test_of_a_partitioned_cluster_is_refused_before_any_node_was_touched(case, tmp_path):
+    inventory = Inventory(tmp_path, "partitioned_dedicated")
+    (inventory.folder / ".secrets/ca.pem").write_text("-----BEGIN TEST-----\n")
+    spoil, expected = PARTITIONED_REFUSALS[case]
     spoil(inventory)
 
     output = inventory.deploy()
