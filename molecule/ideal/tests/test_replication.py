@@ -67,10 +67,10 @@ def test_changes_on_both_nodes_at_once_are_merged(clients, users, nodes):
 
     def equal():
         one, other = (mailbox_of(clients, user, node) for node in pair)
-        assert one == other
-        return one
-    mailbox = eventually(equal, what=f"equal mailboxes of {user}")
-    assert len(mailbox["INBOX"][1]) >= 20
+        # before they are merged each has ten, with the same numbers
+        assert one == other and len(one["INBOX"][1]) >= 20
+        return True
+    eventually(equal, what=f"equal and complete mailboxes of {user}")
 
 
 def test_every_user_of_the_partition_is_known_and_none_has_failed(nodes, users):
