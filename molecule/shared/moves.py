@@ -51,19 +51,24 @@ def assert_moved(clients, nodes, ansible, user, home, partition, entry, more=())
     assert not nodes[home].host.file(f"/var/vmail/{domain}/{local}").exists
 
 
-def interrupt(user, partition, after):
-    """Ctrl-C as soon as the output tells of a task, until it is heard."""
+def at_task(user, partition, task, act):
+    """Moves the user, and calls a function as soon as the output tells of a task: what was printed, and the exit status."""
     process = subprocess.Popen(
         [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/move_user.yml", "-e", f"dovecot_move_user={user}",
          "-e", f"dovecot_move_to={partition}"], stdout=subprocess.PIPE, text=True)
     seen = ""
     for line in process.stdout:
         seen += line
-        if after in line:
+        if task in line:
             break
-    assert after in seen, seen[-2000:]
+    assert task in seen, seen[-2000:]
+    act(process)
+    return seen + process.stdout.read(), process.wait()
+
+
+def interrupt(process):
+    """Ctrl-C, until it is heard."""
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=1)
-    assert process.returncode != 0
+            process.wait(timeout=1)
