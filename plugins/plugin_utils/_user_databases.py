@@ -198,7 +198,8 @@ def _connect(given):
     if given["driver"] == "pgsql":
         words.append("sslmode=" + ("disable" if not tls else "verify-full" if verify else "require"))
         words += [f"sslrootcert={authority}"] if tls else []
-        words.append("connect_timeout=5")
+        # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
+        words.append("tcp_user_timeout=5000")
     elif tls:
         words.append("ssl_verify_server_cert=" + ("yes" if verify else "no"))
         # without it there would be no TLS

@@ -112,7 +112,7 @@ def test_an_sql_server_tells_a_proxy_where_the_mail_is():
         "ELSE COALESCE(partition, '') || '.names-no-partition.user.%u.invalid.' END AS host FROM users WHERE username = '%u'")
     assert found["connect"] == (
         "host=db1,db2 dbname=mail user=dovecot password=dbsecret sslmode=verify-full "
-        "sslrootcert=/etc/ssl/certs/ca-certificates.crt connect_timeout=5")
+        "sslrootcert=/etc/ssl/certs/ca-certificates.crt tcp_user_timeout=5000")
 
 
 def test_an_sql_server_tells_a_backend_of_its_own_users():
