@@ -13,6 +13,8 @@ from labtool.environment import environment
 from labtool.system import LabError, run
 
 IMPLIED_GROUPS = ("all", "ungrouped")
+# Nodes that only have users, which a site has already.
+DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
 def _order(listing: dict[str, Any]) -> list[str]:
     """Hosts in the order of the inventory's groups: the way that mail goes."""
     names: list[str] = []
-    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "lab_ldap", "lab_sql"):
+    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", *DATABASES):
         pending = [group]
         while pending:
             content = listing.get(pending.pop(0), {})
@@ -183,7 +185,7 @@ def _network(
 def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:
     """Those of the collection's own database, and those with whom the lab fills a directory."""
     listed: list[Any] = []
-    for variable in ("lab_users", "dovecot_users"):
+    for variable in ("dovecot_users", "lab_users"):
         found = next((values[variable] for values in hostvars.values() if variable in values), [])
         if not isinstance(found, list):
             raise LabError(f"{path}: the lab needs {variable} as a list with name and partition, not made by a template.")

@@ -43,8 +43,8 @@ def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
             nodes.create(cluster, name)
     with phase("Certificate"):
         tls.ensure(cluster)
-    if cluster.members("lab_ldap") or cluster.members("lab_sql"):
-        with phase("Directory and database: labtool/databases.yml"):
+    if any(cluster.members(group) for group in inventory.DATABASES):
+        with phase("User databases: labtool/databases.yml"):
             fill_databases(cluster)
     _remember(variant)
     return cluster

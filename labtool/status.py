@@ -24,9 +24,10 @@ TIERS = (
     ("dovecot_directors", "director", ("dovecot",)),
     ("dovecot_backends", "backend", ("dovecot",)),
     ("lab_ldap", "directory", ("slapd",)),
-    ("lab_sql", "database", ("postgresql@15-main",)),
+    ("lab_pgsql", "database", ("postgresql@15-main",)),
+    ("lab_mysql", "database", ("mariadb",)),
 )
-DATABASES = ("lab_ldap", "lab_sql")
+WITHOUT_DOVECOT = ("lab_ldap", "lab_pgsql", "lab_mysql")
 HEADER = ("TIER", "NODE", "ADDRESS", "ROLE", "STATE")
 
 PLAYBOOK = Path(__file__).with_name("status.yml")
@@ -149,7 +150,7 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
     if not answer.reached:
         return "unreachable", False
     # whether a directory starts with its machine is its administrator's affair
-    units = "inactive_units" if any(group in node.groups for group in DATABASES) else "idle_units"
+    units = "inactive_units" if any(group in node.groups for group in WITHOUT_DOVECOT) else "idle_units"
     if stopped := [f"{name.removesuffix('.service')} stopped" for name in answer.node.get(units, ["all services"])]:
         return ", ".join(stopped), False
     words: list[str] = []

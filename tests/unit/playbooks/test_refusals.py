@@ -26,7 +26,7 @@ class Inventory:
         shutil.copytree(CHECKOUT / "inventories" / variant, self.folder, ignore=shutil.ignore_patterns(".secrets"))
         secrets = self.folder / ".secrets"
         secrets.mkdir()
-        for name in ("tls.pem", "tls.key"):
+        for name in ("tls.pem", "tls.key", "ca.pem"):
             (secrets / name).write_text("-----BEGIN TEST-----\n")
         self.variables = {}
         self.ssh_was_started = folder / "ssh-was-started"
