@@ -1,4 +1,4 @@
-"""Both nodes are up and used, and cannot reach each other for two minutes. What dsync does then, as assertions."""
+"""Both nodes are up and used, and cannot reach each other for a minute. What dsync does then, as assertions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from clients import eventually, must
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, cut_off
 
-CUT = 120  # seconds
+CUT = 60  # seconds
 SCRIPT = 'require ["fileinto"];\r\nif header :contains "subject" "{word}" {{ fileinto "{word}"; }}\r\n'
 
 
