@@ -371,7 +371,6 @@ PARTITIONED_REFUSALS = {
 @pytest.mark.parametrize("case", PARTITIONED_REFUSALS)
 def test_of_a_partitioned_cluster_is_refused_before_any_node_was_touched(case, tmp_path):
     inventory = Inventory(tmp_path, "partitioned_dedicated")
-    (inventory.folder / ".secrets/ca.pem").write_text("-----BEGIN TEST-----\n")
     spoil, expected = PARTITIONED_REFUSALS[case]
     spoil(inventory)
 
