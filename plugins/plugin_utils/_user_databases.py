@@ -201,10 +201,21 @@ def _connect(given):
         # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
         words.append("tcp_user_timeout=5000")
     elif tls:
-        words.append("ssl_verify_server_cert=" + ("yes" if verify else "no"))
-        # without it there would be no TLS
-        words.append(f"ssl_ca={authority}")
+        words += [f"option_file={mysql_options_file(given)}", "option_group=client"]
     return " ".join(words)
+
+
+def mysql_options(database):
+    """TLS of a MySQL client as its option file says it.
+
+    It is read for each connection, while Dovecot 2.3 sets ssl_ca for the first one alone: later ones would be without TLS.
+    """
+    verify = "\nssl-verify-server-cert" if database.get("tls_verify", True) else ""
+    return f"[client]\nssl\nssl-ca={authority_file(database)}{verify}\n"
+
+
+def mysql_options_file(database):
+    return f"{FOLDER}/{database['name']}.cnf"
 
 
 def _quoted(text):
@@ -293,6 +304,8 @@ def files(databases, place):
         settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
         content = "".join(f"{name} = {value}\n" for name, value in settings.items())
         found.append({"content": content, "dest": configuration_file(database), "secret": True})
+        if database["driver"] == "mysql" and database.get("tls", True):
+            found.append({"content": mysql_options(database), "dest": mysql_options_file(database)})
         if database.get("ca"):
             found.append({"content": database["ca"], "dest": authority_file(database)})
     return found

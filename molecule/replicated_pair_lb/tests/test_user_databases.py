@@ -41,10 +41,9 @@ def test_while_mysql_is_down_its_users_get_a_temporary_failure_and_others_their_
     try:
         for node in pair:
             node.run("doveadm auth cache flush")
-        codes = answers_of(clients, clients.vip, *USERS.values(), "nobody@example.org")
-        assert all(400 <= codes.pop(user) < 500 for user in (USERS["mysql"], "nobody@example.org"))
-        assert set(codes.values()) == {250}
-        assert "UNAVAILABLE" in refusal(clients, USERS["mysql"])
+        # an authentication worker that was connected gives up after a minute
+        codes = answers_of(clients, clients.vip, *USERS.values(), timeout=80)
+        assert 400 <= codes.pop(USERS["mysql"]) < 500 and set(codes.values()) == {250}
     finally:
         nodes["sql1"].run("systemctl start mariadb")
     eventually(lambda: clients.deliver(USERS["mysql"]), 30, "a delivery after the database is up again")

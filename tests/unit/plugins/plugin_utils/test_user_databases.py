@@ -127,9 +127,19 @@ def test_an_sql_server_tells_a_backend_of_its_own_users():
 def test_mysql_and_sqlite_have_their_own_ways():
     found = settings(dict(PGSQL, driver="mysql", ca_file="/etc/ssl/ca.pem"), "proxy1", DEDICATED)
     assert "CONCAT(COALESCE(partition, ''), '.names-no-partition.user.%u.invalid.')" in found["password_query"]
-    assert "username AS user," in found["password_query"] and "ssl_ca=/etc/ssl/ca.pem" in found["connect"]
+    assert "username AS user," in found["password_query"] and "ssl_ca" not in found["connect"]
+    assert "option_file=/etc/dovecot/databases/mysql.cnf option_group=client" in found["connect"]
     found = settings({"driver": "sqlite", "path": "/var/lib/mail/users.sqlite", "home_server": "partition"}, "a1", DEDICATED)
     assert found["connect"] == "/var/lib/mail/users.sqlite"
+
+
+@pytest.mark.parametrize(("verify", "last"), [(True, "ssl-verify-server-cert\n"), (False, "ssl-ca=/etc/ssl/ca.pem\n")])
+def test_tls_to_mysql_is_in_a_file_that_counts_for_each_connection(verify, last):
+    database = dict(PGSQL, driver="mysql", ca_file="/etc/ssl/ca.pem", tls_verify=verify)
+    files = {file["dest"]: file["content"] for file in
+             user_databases([database], DEDICATED["nodes"]["a1"], DEDICATED)["files"]}
+    assert files["/etc/dovecot/databases/mysql.cnf"].startswith("[client]\nssl\nssl-ca=/etc/ssl/ca.pem\n")
+    assert files["/etc/dovecot/databases/mysql.cnf"].endswith(last)
 
 
 def test_several_databases_keep_their_order_and_have_files_of_their_own():
