@@ -94,6 +94,19 @@ def test_a_database_that_is_down_is_a_temporary_failure_and_no_bounce(homes, cli
         assert clients.has(user, message_id, host=nodes["b1"].address)
 
 
+def test_a_database_server_that_does_not_answer_at_all_is_passed_over(clients, nodes):
+    """The first of the list, as if its machine were gone behind a router."""
+    node, user = nodes["b1"], "carol@example.org"
+    node.run("nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
+             "add rule inet gone out ip daddr 198.51.100.31 tcp dport 5432 drop'")
+    try:
+        node.run("doveadm auth cache flush && doveadm reload")
+        message_id = eventually(lambda: clients.deliver(user, host=node.address, timeout=15), 20, "a delivery")
+        assert clients.has(user, message_id, host=node.address)
+    finally:
+        node.run("nft delete table inet gone")
+
+
 @pytest.mark.parametrize("value", ["z", "198.51.100.99"])
 def test_a_home_that_is_no_node_is_refused_for_its_user_alone(value, homes, clients, nodes, database):
     user = "erin@example.org"
