@@ -99,7 +99,8 @@ def forget(nodes):
 def test_a_directory_that_is_down_is_a_temporary_failure_and_no_bounce(homes, clients, nodes, directory):
     directory.run("systemctl stop slapd")
     forget(nodes)
-    users = [user for user in homes if user != "postmaster@example.org"]
+    # one of each backend: each question takes seconds
+    users = ["alice@example.org", "carol@example.org", "erin@example.org"]
     codes = answers_of(clients, clients.vip, *users, "nobody@example.org")
     assert all(400 <= code < 500 for code in codes.values()), codes
     assert all("UNAVAILABLE" in refusal(clients, user) for user in users)
@@ -173,6 +174,7 @@ def test_as_master_user_a_proxy_is_believed_and_nobody_else(homes, clients, node
         for user in homes:
             message_id = clients.deliver(user)
             assert clients.has(user, message_id)
+        for user in ("alice@example.org", "postmaster@example.org"):
             assert "AUTHENTICATIONFAILED" in refusal(clients, user, password="wrong")
             home = nodes[homes[user]]
             assert "AUTHENTICATIONFAILED" in as_master(clients, user, home.address), "whoever knows the secret reads all mail"
