@@ -32,7 +32,7 @@ def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, c
 
 
 @pytest.mark.parametrize("task", [
-    "Copy while the old home serves", "Copy the rest", "Change the database", "Put the old copy aside"])
+    "Copy while the old home serves", "Copy the rest", "Change the database", "The old home knows the user no longer"])
 def test_a_move_that_was_interrupted_goes_on(task, homes, clients, nodes, ansible):
     _home, partition = homes
     _output, status = at_task(USER, partition, task, interrupt)
