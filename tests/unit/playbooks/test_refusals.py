@@ -52,6 +52,17 @@ class Inventory:
         return re.sub(r"\s+", " ", output)
 
 
+def assert_refused(inventory, spoil, expected):
+    """Once it is spoilt it is refused, in the I(expected) words, and no node is connected to."""
+    spoil(inventory)
+
+    output = inventory.deploy()
+
+    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
+        assert words in output
+    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+
+
 @pytest.fixture
 def inventory(tmp_path):
     return Inventory(tmp_path)
@@ -268,14 +279,7 @@ PAIR_REFUSALS = {
 @pytest.mark.parametrize("case", PAIR_REFUSALS)
 def test_of_a_pair_is_refused_before_any_node_was_touched(case, tmp_path):
     inventory = Inventory(tmp_path, "replicated_pair")
-    spoil, expected = PAIR_REFUSALS[case]
-    spoil(inventory)
-
-    output = inventory.deploy()
-
-    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
-        assert words in output
-    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+    assert_refused(inventory, *PAIR_REFUSALS[case])
 
 
 def both_forms_at_once(inventory):
@@ -371,14 +375,7 @@ PARTITIONED_REFUSALS = {
 @pytest.mark.parametrize("case", PARTITIONED_REFUSALS)
 def test_of_a_partitioned_cluster_is_refused_before_any_node_was_touched(case, tmp_path):
     inventory = Inventory(tmp_path, "partitioned_dedicated")
-    spoil, expected = PARTITIONED_REFUSALS[case]
-    spoil(inventory)
-
-    output = inventory.deploy()
-
-    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
-        assert words in output
-    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+    assert_refused(inventory, *PARTITIONED_REFUSALS[case])
 
 
 def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
@@ -390,14 +387,7 @@ def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_is_refused_before_any_node_was_touched(case, inventory):
-    spoil, expected = REFUSALS[case]
-    spoil(inventory)
-
-    output = inventory.deploy()
-
-    for words in ["The inventory cannot be deployed, nothing was changed", *expected]:
-        assert words in output
-    assert not inventory.ssh_was_started.exists(), "a node was connected to before the refusal"
+    assert_refused(inventory, *REFUSALS[case])
 
 
 def test_a_plain_password_is_not_printed(inventory):
