@@ -17,6 +17,12 @@ def holders(nodes, user, message_id):
         if node.host.run("grep -rqF %s /var/vmail/%s/%s", wanted, domain, local).rc == 0)
 
 
+def forget(nodes):
+    """Empties what the nodes remember of the databases' answers."""
+    for node in (*nodes.of("dovecot_proxies"), *nodes.of("dovecot_backends")):
+        node.run("doveadm auth cache flush")
+
+
 def answers_of(clients, host, *users, message_id="answers@example.net", timeout=TIMEOUT):
     """What a server answers to each recipient, the data's answer included: code by user, in one transaction."""
     message = EmailMessage()

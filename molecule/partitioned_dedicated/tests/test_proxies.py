@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from clients import eventually, must
-from partitions import answers_of, deliver_to_all, holders, pop3_messages, refusal
+from partitions import answers_of, deliver_to_all, forget, holders, pop3_messages, refusal
 
 
 @pytest.fixture
@@ -89,11 +89,6 @@ def directory(nodes):
     yield node
     node.run("systemctl start slapd")
     forget(nodes)
-
-
-def forget(nodes):
-    for node in (*nodes.of("dovecot_proxies"), *nodes.of("dovecot_backends")):
-        node.run("doveadm auth cache flush")
 
 
 def test_a_directory_that_is_down_is_a_temporary_failure_and_no_bounce(homes, clients, nodes, directory):

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from clients import eventually
-from partitions import answers_of, deliver_to_all, holders, pop3_messages, refusal
+from partitions import answers_of, deliver_to_all, forget, holders, pop3_messages, refusal
 
 BACKENDS = ("a1", "b1", "c1")
 
@@ -73,11 +73,6 @@ def database(nodes):
     yield node
     node.run("systemctl start postgresql@15-main")
     forget(nodes)
-
-
-def forget(nodes):
-    for entry in BACKENDS:
-        nodes[entry].run("doveadm auth cache flush")
 
 
 def test_a_database_that_is_down_is_a_temporary_failure_and_no_bounce(homes, clients, nodes, database):
