@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
 import time
 from collections import Counter
 from contextlib import suppress
 
 from clients import eventually
-from fixtures import CHECKOUT
+from interruptions import at_task
 from pairs import Load, mailboxes_of
 
 
@@ -20,8 +18,7 @@ def counted_at(node, user):
 
 
 def move(ansible, user, partition, *more):
-    done = ansible("move_user.yml", "-e", f"dovecot_move_user={user}", "-e", f"dovecot_move_to={partition}", *more)
-    return done
+    return ansible("move_user.yml", "-e", f"dovecot_move_user={user}", "-e", f"dovecot_move_to={partition}", *more)
 
 
 def assert_moved(clients, nodes, ansible, user, home, partition, entry, more=()):
@@ -51,24 +48,6 @@ def assert_moved(clients, nodes, ansible, user, home, partition, entry, more=())
     assert not nodes[home].host.file(f"/var/vmail/{domain}/{local}").exists
 
 
-def at_task(user, partition, task, act):
-    """Moves the user, and calls a function as soon as the output tells of a task: what was printed, and the exit status."""
-    process = subprocess.Popen(
-        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/move_user.yml", "-e", f"dovecot_move_user={user}",
-         "-e", f"dovecot_move_to={partition}"], stdout=subprocess.PIPE, text=True)
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if task in line:
-            break
-    assert task in seen, seen[-2000:]
-    act(process)
-    return seen + process.stdout.read(), process.wait()
-
-
-def interrupt(process):
-    """Ctrl-C, until it is heard."""
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.3)
+def move_until(task, act, user, partition):
+    """Moves the user, and calls a function in the midst of it: what was printed, and the exit status."""
+    return at_task(task, act, "move_user.yml", "-e", f"dovecot_move_user={user}", "-e", f"dovecot_move_to={partition}")

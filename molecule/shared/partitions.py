@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import poplib
 import smtplib
+from contextlib import contextmanager
 
 from clients import TIMEOUT, EmailMessage, unverified
 
@@ -21,6 +22,14 @@ def forget(nodes):
     """Empties what the nodes remember of the databases' answers."""
     for node in (*nodes.of("dovecot_proxies"), *nodes.of("dovecot_backends")):
         node.run("doveadm auth cache flush")
+
+
+@contextmanager
+def database_node(nodes, name, unit):
+    """The node of a database, whose service may be stopped: it runs again at the end, and the nodes' memories are empty."""
+    yield nodes[name]
+    nodes[name].run("systemctl start %s", unit)
+    forget(nodes)
 
 
 def answers_of(clients, host, *users, message_id="answers@example.net", timeout=TIMEOUT):

@@ -61,11 +61,16 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(databases), in their order, each with C(name), C(driver) and C(file); C(files), as M(mailcluster.dovecot.config) takes
+    - C(databases), in their order, each with C(name), C(driver), C(file) and C(authority), the file with the
+      certificate authority that it is trusted by; C(fields), what the passdb says of every user;
+      C(target_field) and C(targets), the field that says where a user's mail is, and its value by partition, empty on a node that
+      has all that it serves; C(files), as M(mailcluster.dovecot.config) takes
       them; C(packages), which Debian packages they need.
   type: dict
-  sample: {"databases": [{"name": "ldap", "driver": "ldap", "file": "/etc/dovecot/databases/ldap.conf.ext"}], "files": [],
-           "packages": ["dovecot-ldap"]}
+  sample: {"databases": [{"name": "ldap", "driver": "ldap", "file": "/etc/dovecot/databases/ldap.conf.ext",
+                          "authority": "/etc/ssl/certs/ca-certificates.crt"}],
+           "fields": {"nopassword": "y", "proxy": "y"}, "target_field": "director_tag", "targets": {"a": "a", "b": "b"},
+           "files": [], "packages": ["dovecot-ldap"]}
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_databases
@@ -79,7 +84,11 @@ def user_databases(databases, node, topology, home_servers=None, master=None, ui
     found = _user_databases.prepared(databases)
     return {
         "databases": [{"name": database["name"], "driver": database["driver"],
-                       "file": _user_databases.configuration_file(database)} for database in found],
+                       "file": _user_databases.configuration_file(database),
+                       "authority": _user_databases.authority_file(database)} for database in found],
+        "fields": place.fields(),
+        "target_field": place.target[0] or "",
+        "targets": place.target[1],
         "files": _user_databases.files(found, place),
         "packages": _user_databases.packages(found),
     }

@@ -194,15 +194,19 @@ def _connect(given):
     words = [f"host={host}" for host in hosts]
     words += [f"port={given['port']}"] if given.get("port") else []
     words += [f"dbname={given['database']}", f"user={given['user']}", f"password={given['password']}"]
-    authority, tls, verify = authority_file(given), given.get("tls", True), given.get("tls_verify", True)
-    if given["driver"] == "pgsql":
-        words.append("sslmode=" + ("disable" if not tls else "verify-full" if verify else "require"))
-        words += [f"sslrootcert={authority}"] if tls else []
-        # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
-        words.append("tcp_user_timeout=5000")
-    elif tls:
-        words += [f"option_file={mysql_options_file(given)}", "option_group=client"]
+    words += _postgresql_words(given) if given["driver"] == "pgsql" else _mysql_words(given)
     return " ".join(words)
+
+
+def _postgresql_words(given):
+    verify = "verify-full" if given.get("tls_verify", True) else "require"
+    tls = [f"sslmode={verify}", f"sslrootcert={authority_file(given)}"] if given.get("tls", True) else ["sslmode=disable"]
+    # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
+    return [*tls, "tcp_user_timeout=5000"]
+
+
+def _mysql_words(given):
+    return [f"option_file={mysql_options_file(given)}", "option_group=client"] if given.get("tls", True) else []
 
 
 def mysql_options(database):

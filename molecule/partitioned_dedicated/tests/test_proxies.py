@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from clients import eventually, must
-from partitions import answers_of, deliver_to_all, forget, holders, pop3_messages, refusal
+from partitions import answers_of, database_node, deliver_to_all, forget, holders, pop3_messages, refusal
 
 
 @pytest.fixture
@@ -84,11 +84,8 @@ def test_no_credential_is_readable_by_others(nodes):
 
 @pytest.fixture
 def directory(nodes):
-    """The directory's node; it runs again at the end, and the nodes' memories are empty."""
-    node = nodes["ldap1"]
-    yield node
-    node.run("systemctl start slapd")
-    forget(nodes)
+    with database_node(nodes, "ldap1", "slapd") as node:
+        yield node
 
 
 def test_a_directory_that_is_down_is_a_temporary_failure_and_no_bounce(homes, clients, nodes, directory):

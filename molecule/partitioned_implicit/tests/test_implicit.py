@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from clients import eventually
-from partitions import answers_of, deliver_to_all, forget, holders, pop3_messages, refusal
+from partitions import answers_of, database_node, deliver_to_all, forget, holders, pop3_messages, refusal
 
 BACKENDS = ("a1", "b1", "c1")
 
@@ -68,11 +68,8 @@ def test_no_credential_is_readable_by_others(nodes):
 
 @pytest.fixture
 def database(nodes):
-    """The database's node; it runs again at the end, and the nodes' memories are empty."""
-    node = nodes["sql1"]
-    yield node
-    node.run("systemctl start postgresql@15-main")
-    forget(nodes)
+    with database_node(nodes, "sql1", "postgresql@15-main") as node:
+        yield node
 
 
 def test_a_database_that_is_down_is_a_temporary_failure_and_no_bounce(homes, clients, nodes, database):

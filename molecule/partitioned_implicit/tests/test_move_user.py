@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from moves import assert_moved, at_task, counted_at, interrupt, move
+from interruptions import interrupt
+from moves import assert_moved, counted_at, move, move_until
 
 USER = "alice@example.org"
 
@@ -35,7 +36,7 @@ def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, c
     "Copy while the old home serves", "Copy the rest", "Change the database", "The old home knows the user no longer"])
 def test_a_move_that_was_interrupted_goes_on(task, homes, clients, nodes, ansible):
     _home, partition = homes
-    _output, status = at_task(USER, partition, task, interrupt)
+    _output, status = move_until(task, interrupt, USER, partition)
     assert status != 0
     assert_a_move_is_finished(clients, nodes, ansible, partition)
 
@@ -56,7 +57,7 @@ def left_of_a_move(nodes, *names):
 
 def test_a_node_that_dies_during_the_hold_does_not_keep_the_user_held_on_the_others(homes, clients, nodes, ansible, lab_node):
     _home, partition = homes
-    output, status = at_task(USER, partition, "Refuse the user's logins", lambda _process: lab_node.kill(nodes["c1"]))
+    output, status = move_until("Refuse the user's logins", lambda _process: lab_node.kill(nodes["c1"]), USER, partition)
     words = re.sub(r"\s+", " ", output)
     assert status != 0 and "c1 cannot be reached. Mend that, and run again" in words, output[-3000:]
     assert "logins and deliveries go on where the database says, but not at c1" in words

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 from clients import eventually
-from fixtures import CHECKOUT
+from interruptions import at_task, interrupt
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, inventory_of_one
 
 
@@ -76,7 +73,7 @@ def test_a_single_server_gets_its_partner_while_it_serves(interrupted, single, p
 
     with Load(clients, users, host=single.address) as load:
         if interrupted:
-            interrupt("fill_node.yml", after=interrupted)
+            interrupt_the_filling(interrupted)
         if interrupted in MARKED:
             refused = ansible("site.yml")
             assert refused.returncode != 0, "a node that lacks mail was opened to clients"
@@ -93,7 +90,7 @@ def test_a_single_server_gets_its_partner_while_it_serves(interrupted, single, p
 def test_what_was_filled_before_the_machine_was_emptied_again_does_not_count(single, pair, clients, ansible):
     users = sorted(clients.passwords)
     delivered = {user: clients.deliver(user, host=single.address) for user in users}
-    interrupt("fill_node.yml", after="users synchronised")
+    interrupt_the_filling("users synchronised")
     await_equal(pair, users)
     pair[1].run("systemctl stop dovecot && rm -rf /var/vmail/*")
     done = ansible("fill_node.yml", "-e", "dovecot_new_node=mail2")
@@ -120,22 +117,9 @@ def test_a_failure_on_one_node_ends_the_filling_before_clients_come_in(single, p
     await_quiet(pair)
 
 
-def interrupt(playbook, after):
-    """Ctrl-C, as soon as the output tells of a task, and again until it is heard: Python loses one now and then."""
-    process = subprocess.Popen(
-        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, "-e", "dovecot_new_node=mail2"],
-        stdout=subprocess.PIPE, text=True)
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if after in line:
-            break
-    assert after in seen, seen[-2000:]
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=1)
-    assert process.returncode != 0
+def interrupt_the_filling(task):
+    _output, status = at_task(task, interrupt, "fill_node.yml", "-e", "dovecot_new_node=mail2")
+    assert status != 0
 
 
 def test_even_a_plain_deployment_of_an_empty_node_takes_no_mail_from_the_full_one(nodes, pair, clients, ansible):

@@ -97,6 +97,13 @@ def test_a_directory_is_asked_by_tls_and_with_credentials():
     assert "tls_ca_cert_file" not in settings(dict(LDAP, uris=["ldap://ldap1"], tls=False), "a1", DEDICATED)
 
 
+def test_of_two_directories_each_has_files_of_its_own():
+    found = user_databases([dict(LDAP, ca="PEM"), dict(LDAP, ca="PEM")], DEDICATED["nodes"]["a1"], DEDICATED)["databases"]
+    assert [(database["name"], database["file"], database["authority"]) for database in found] == [
+        ("ldap", "/etc/dovecot/databases/ldap.conf.ext", "/etc/dovecot/databases/ldap.ca.pem"),
+        ("ldap2", "/etc/dovecot/databases/ldap2.conf.ext", "/etc/dovecot/databases/ldap2.ca.pem")]
+
+
 def test_with_auth_bind_no_hash_is_read():
     found = settings(dict(LDAP, auth_bind=True), "a1", DEDICATED)
     assert found["auth_bind"] == "yes" and "userPassword" not in found["pass_attrs"]
