@@ -50,6 +50,25 @@ def assert_a_move_is_finished(clients, nodes, ansible, partition):
     assert not left_of_a_move(nodes, "a1", "b1", "c1")
 
 
+@pytest.mark.parametrize(("user", "database", "way"), [
+    ("grace@example.org", "sqlite", ["a", "c"]), ("heidi@example.org", "mysql", ["b", "c"])])
+def test_a_user_of_another_database_moves_and_comes_back(user, database, way, clients, nodes, ansible):
+    message_id = clients.deliver(user, host=nodes["a1"].address)
+    for partition in reversed(way):
+        done = move(ansible, user, partition, "-e", f"dovecot_move_database={database}", "-e", "dovecot_move_confirmed=true")
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert clients.has(user, message_id, host=nodes["a1"].address)
+        assert [node.name for node in nodes.of("dovecot_backends") if user in node.run("doveadm user '*'").split()] == [
+            f"{partition}1"]
+
+
+def test_in_which_database_a_user_is_has_to_be_right(nodes, ansible):
+    done = move(ansible, "heidi@example.org", "c")
+    output = re.sub(r"\s+", " ", done.stdout)
+    assert done.returncode != 0 and "if he is in another database, its name as dovecot_move_database" in output
+    assert not left_of_a_move(nodes, "a1", "c1")
+
+
 def left_of_a_move(nodes, *names):
     return "".join(nodes[name].run(f"cat /etc/dovecot/{file}.passwd")
                    for name in names for file in ("held-users", "moving-users")).strip()
