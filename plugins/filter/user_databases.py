@@ -61,8 +61,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(databases), in their order, each with C(name), C(driver), C(file) and C(authority), the file with the
-      certificate authority that it is trusted by; C(fields), what the passdb says of every user;
+    - C(databases), in their order, as they were given, their credentials too, each completed with its C(name), with the defaults
+      of what was left out, with its C(file), and with C(authority), the file with the certificate authority that it is trusted
+      by; C(fields), what the passdb says of every user;
       C(target_field) and C(targets), the field that says where a user's mail is, and its value by partition, empty on a node that
       has all that it serves; C(files), as M(mailcluster.dovecot.config) takes
       them; C(packages), which Debian packages they need.
@@ -81,11 +82,9 @@ def user_databases(databases, node, topology, home_servers=None, master=None, ui
     addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
     values = _user_databases.home_servers(home_servers, addresses)
     place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)
-    found = _user_databases.prepared(databases)
+    found = _user_databases.complete(databases)
     return {
-        "databases": [{"name": database["name"], "driver": database["driver"],
-                       "file": _user_databases.configuration_file(database),
-                       "authority": _user_databases.authority_file(database)} for database in found],
+        "databases": found,
         "fields": place.fields(),
         "target_field": place.target[0] or "",
         "targets": place.target[1],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, prepared
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, named
 
 NETWORK = {"tls", "tls_verify", "ca", "ca_file"}
 COMMON = {"driver", "default_scheme"}
@@ -44,7 +44,7 @@ def problems(databases, home_servers, topology):
             yield (f"dovecot_user_databases: item {number} has the driver '{database['driver']}', which is unknown: set it to "
                    f"one of {', '.join(DRIVERS)}")
             return
-    for database in prepared(databases):
+    for database in named(databases):
         for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology)):
             yield f"dovecot_user_databases: {database['name']}: {sentence}"
     yield from _mapping(databases, home_servers, topology)

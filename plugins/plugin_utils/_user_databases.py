@@ -23,6 +23,7 @@ SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # without a value would make LMTP deliver on the proxy itself.
 NOWHERE = "names-no-partition.user.%u.invalid."
 
+NETWORK_DEFAULTS = {"tls": True, "tls_verify": True}
 LDAP_DEFAULTS = {
     "user_attribute": "mail",
     "password_attribute": "userPassword",
@@ -31,9 +32,11 @@ LDAP_DEFAULTS = {
     "scope": "subtree",
 }
 SQL_DEFAULTS = {"table": "users", "user_column": "username", "password_column": "password"}
+DEFAULTS = {"ldap": {**NETWORK_DEFAULTS, **LDAP_DEFAULTS}, "sqlite": SQL_DEFAULTS,
+            "pgsql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS}, "mysql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS}}
 
 
-def prepared(databases):
+def named(databases):
     """I(databases) with a name each, by which its files are called: the driver's, with a number from the second on."""
     seen, found = {}, []
     for database in databases:
@@ -41,6 +44,17 @@ def prepared(databases):
         seen[driver] = seen.get(driver, 0) + 1
         found.append(dict(database, name=driver if seen[driver] == 1 else f"{driver}{seen[driver]}"))
     return found
+
+
+def complete(databases):
+    """I(databases) with their names, what was left out of them, and where their files are on the node."""
+    return [{**DEFAULTS.get(database["driver"], {}), **database,
+             "file": f"{FOLDER}/{database['name']}.conf.ext", "authority": _authority(database)} for database in named(databases)]
+
+
+def _authority(database):
+    """The certificate authority that a database is trusted by; by default, those that the system trusts."""
+    return f"{FOLDER}/{database['name']}.ca.pem" if database.get("ca") else database.get("ca_file") or SYSTEM_AUTHORITIES
 
 
 def home_servers(given, partitions):
@@ -99,9 +113,8 @@ class Place:
 # --- LDAP
 
 
-def ldap_settings(database, place):
+def ldap_settings(given, place):
     """The settings of a directory, by name, in the order in which they are written."""
-    given = {**LDAP_DEFAULTS, **database}
     user, password = given["user_attribute"], given["password_attribute"]
     search = given["filter"].replace("{user_attribute}", user)
     settings = {
@@ -113,7 +126,7 @@ def ldap_settings(database, place):
     }
     if given.get("bind_dn"):
         settings.update(dn=given["bind_dn"], dnpass=given.get("bind_password", ""))
-    settings.update(_ldap_tls(database))
+    settings.update(_ldap_tls(given))
     if given.get("auth_bind") and place.checks_password:
         settings["auth_bind"] = "yes"
     settings["pass_attrs"] = ",".join(
@@ -131,11 +144,10 @@ def ldap_settings(database, place):
     return settings
 
 
-def _ldap_tls(database):
-    if not database.get("tls", True):
+def _ldap_tls(given):
+    if not given["tls"]:
         return {}
-    return {"tls_require_cert": "demand" if database.get("tls_verify", True) else "never",
-            "tls_ca_cert_file": authority_file(database)}
+    return {"tls_require_cert": "demand" if given["tls_verify"] else "never", "tls_ca_cert_file": given["authority"]}
 
 
 def _ldap_userdb(given, place, prefix=""):
@@ -173,9 +185,8 @@ def _ldap_of_this_node(search, given, place):
 # --- SQL
 
 
-def sql_settings(database, place):
+def sql_settings(given, place):
     """The settings of an SQL server, by name."""
-    given = {**SQL_DEFAULTS, **database}
     return {
         "driver": given["driver"],
         "connect": _connect(given),
@@ -199,27 +210,27 @@ def _connect(given):
 
 
 def _postgresql_words(given):
-    verify = "verify-full" if given.get("tls_verify", True) else "require"
-    tls = [f"sslmode={verify}", f"sslrootcert={authority_file(given)}"] if given.get("tls", True) else ["sslmode=disable"]
+    verify = "verify-full" if given["tls_verify"] else "require"
+    tls = [f"sslmode={verify}", f"sslrootcert={given['authority']}"] if given["tls"] else ["sslmode=disable"]
     # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
     return [*tls, "tcp_user_timeout=5000"]
 
 
 def _mysql_words(given):
-    return [f"option_file={mysql_options_file(given)}", "option_group=client"] if given.get("tls", True) else []
+    return [f"option_file={mysql_options_file(given)}", "option_group=client"] if given["tls"] else []
 
 
-def mysql_options(database):
+def mysql_options(given):
     """TLS of a MySQL client as its option file says it.
 
     It is read for each connection, while Dovecot 2.3 sets ssl_ca for the first one alone: later ones would be without TLS.
     """
-    verify = "\nssl-verify-server-cert" if database.get("tls_verify", True) else ""
-    return f"[client]\nssl\nssl-ca={authority_file(database)}{verify}\n"
+    verify = "\nssl-verify-server-cert" if given["tls_verify"] else ""
+    return f"[client]\nssl\nssl-ca={given['authority']}{verify}\n"
 
 
-def mysql_options_file(database):
-    return f"{FOLDER}/{database['name']}.cnf"
+def mysql_options_file(given):
+    return f"{FOLDER}/{given['name']}.cnf"
 
 
 def _quoted(text):
@@ -290,26 +301,17 @@ def packages(databases):
     return sorted(found | {"ca-certificates"}) if found else []
 
 
-def configuration_file(database):
-    return f"{FOLDER}/{database['name']}.conf.ext"
-
-
-def authority_file(database):
-    """Where the certificate authority of a database is on the node; by default, those that the system trusts."""
-    return f"{FOLDER}/{database['name']}.ca.pem" if database.get("ca") else database.get("ca_file") or SYSTEM_AUTHORITIES
-
-
 def files(databases, place):
-    """The files of all I(databases), as the module C(config) takes them: each with its credentials, readable by root only."""
+    """The files of all I(databases), which are complete, as the module C(config) takes them: credentials are for root only."""
     found = []
     for database in databases:
         if database["driver"] == "passwd_file":
             continue
         settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
         content = "".join(f"{name} = {value}\n" for name, value in settings.items())
-        found.append({"content": content, "dest": configuration_file(database), "secret": True})
-        if database["driver"] == "mysql" and database.get("tls", True):
+        found.append({"content": content, "dest": database["file"], "secret": True})
+        if database["driver"] == "mysql" and database["tls"]:
             found.append({"content": mysql_options(database), "dest": mysql_options_file(database)})
         if database.get("ca"):
-            found.append({"content": database["ca"], "dest": authority_file(database)})
+            found.append({"content": database["ca"], "dest": database["authority"]})
     return found

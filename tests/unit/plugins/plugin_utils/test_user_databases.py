@@ -104,6 +104,12 @@ def test_of_two_directories_each_has_files_of_its_own():
         ("ldap2", "/etc/dovecot/databases/ldap2.conf.ext", "/etc/dovecot/databases/ldap2.ca.pem")]
 
 
+def test_what_was_left_out_of_a_database_is_completed():
+    (ldap, sql) = user_databases([LDAP, dict(PGSQL, table="people")], DEDICATED["nodes"]["proxy1"], DEDICATED)["databases"]
+    assert (ldap["user_attribute"], ldap["scope"], ldap["tls"], ldap["tls_verify"]) == ("mail", "subtree", True, True)
+    assert (sql["table"], sql["user_column"], sql["password"]) == ("people", "username", "dbsecret")
+
+
 def test_with_auth_bind_no_hash_is_read():
     found = settings(dict(LDAP, auth_bind=True), "a1", DEDICATED)
     assert found["auth_bind"] == "yes" and "userPassword" not in found["pass_attrs"]
