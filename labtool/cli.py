@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(function=_run)
 
     down = verbs.add_parser("down", help="remove everything that up made")
-    down.add_argument("--keep-image", action="store_true", help="keep the image of the nodes for the next up")
+    down.add_argument("--keep-image", action="store_true", help="keep the images of the nodes for the next up")
     down.set_defaults(function=_down)
 
     # For molecule's playbooks and tests; not for people.
@@ -125,7 +125,7 @@ def _nodes_destroy(_: argparse.Namespace) -> int:
 
 def _node_kill(arguments: argparse.Namespace) -> int:
     with lock("node-kill"):
-        nodes.kill(_node(arguments.name).name)
+        nodes.kill(_node(arguments.name))
     return 0
 
 

@@ -29,7 +29,8 @@ def ssh(address: str) -> list[str]:
         "-o",
         "BatchMode=yes",
         "-o",
-        "ConnectTimeout=5",
+        # An emulated machine that is busy takes seconds to say its name.
+        "ConnectTimeout=15",
         f"root@{address}",
     ]
 
@@ -59,6 +60,8 @@ def environment(inventory: Path) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(paths.CONTROL_SOCKETS),
         # The lab's own image: no need to search the nodes for a Python.
         "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+        # An emulated machine that is busy lets a connection wait.
+        "ANSIBLE_TIMEOUT": "30",
         "ANSIBLE_NOCOWS": "True",
     }
 

@@ -48,12 +48,11 @@ MASKED = (
     "systemd-udevd.service",
 )
 
-# The kernel settings of a distribution go to the whole machine from a privileged container.
-HOOK = f"""set -eu
+# What the lab has set on every node, container or virtual machine; run with the root directory as its argument.
+SETTINGS = """set -eu
 cd "$1"
-rm -f usr/lib/sysctl.d/*.conf etc/machine-id
+rm -f etc/machine-id
 : > etc/machine-id
-chroot . systemctl mask {" ".join(MASKED)}
 mkdir -p etc/ssh/sshd_config.d etc/systemd/journald.conf.d root/.ssh
 chmod 0700 root/.ssh
 cat > etc/ssh/sshd_config.d/lab.conf <<END
@@ -71,16 +70,22 @@ RateLimitIntervalSec=0
 END
 """
 
+# The kernel settings of a distribution go to the whole machine from a privileged container.
+HOOK = f"""{SETTINGS}
+rm -f usr/lib/sysctl.d/*.conf
+chroot . systemctl mask {" ".join(MASKED)}
+"""
+
 CHANGES = ('--change=CMD ["/lib/systemd/systemd"]', "--change=STOPSIGNAL SIGRTMIN+3")
 
 
-def arguments(target: str | Path) -> list[str]:
+def arguments(target: str | Path, packages: tuple[str, ...] = PACKAGES, hook: str = HOOK) -> list[str]:
     mirror = os.environ.get("LAB_DEBIAN_MIRROR")
     return [
         "mmdebstrap",
         "--variant=minbase",
-        f"--include={','.join(PACKAGES)}",
-        f"--customize-hook={HOOK}",
+        f"--include={','.join(packages)}",
+        f"--customize-hook={hook}",
         SUITE,
         str(target),
         *([mirror] if mirror else []),
@@ -105,13 +110,9 @@ def ensure() -> str:
         say(f"The node image is there: {name()}")
         return name()
     say(f"Building the node image, Debian {SUITE} (about a minute): {name()}")
-    paths.STORE.mkdir(parents=True, exist_ok=True)
-    for remains in paths.STORE.glob("mmdebstrap.*"):
-        # One of a run that was just killed may still be at its own cleaning up.
-        run(["rm", "-rf", "--one-file-system", remains], check=False)
     archive = paths.STORE / "image.tar"
     try:
-        _progress(arguments(archive))
+        bootstrap(arguments(archive))
         say("  importing it")
         podman("import", "--quiet", *CHANGES, archive, name(), timeout=300)
     finally:
@@ -119,8 +120,12 @@ def ensure() -> str:
     return name()
 
 
-def _progress(argv: list[str]) -> None:
-    """Show mmdebstrap's headlines; keep all it said for the case that it fails."""
+def bootstrap(argv: list[str]) -> None:
+    """Run mmdebstrap and show its headlines; keep all it said for the case that it fails."""
+    paths.STORE.mkdir(parents=True, exist_ok=True)
+    for remains in paths.STORE.glob("mmdebstrap.*"):
+        # One of a run that was just killed may still be at its own cleaning up.
+        run(["rm", "-rf", "--one-file-system", remains], check=False)
     told: list[str] = []
     with subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "--", *argv],

@@ -15,6 +15,8 @@ from labtool.system import LabError, run
 IMPLIED_GROUPS = ("all", "ungrouped")
 # Nodes that only have users, which a site has already.
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
+# What lab_node may say; the first is what a host is that says nothing.
+KINDS = ("container", "vm")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Cluster:
 
     def members(self, group: str) -> list[Node]:
         return [node for node in self.nodes if group in node.groups]
+
+    def of_kind(self, kind: str) -> list[Node]:
+        return [node for node in self.nodes if node.kind == kind]
 
     def may_hold_vip(self, node: Node) -> bool:
         """The load balancers; without any, and without directors, the nodes of a pair."""
@@ -112,11 +117,9 @@ def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]
             f"{path}: host {name} has ansible_host {address!r}. The lab gives nodes the addresses that the inventory names:"
             " it needs an IPv4 address there."
         ) from None
-    kind = values.get("lab_node", "container")
-    if kind == "vm":
-        raise LabError(f"{path}: host {name} wants a virtual machine (lab_node: vm), which the lab does not support yet.")
-    if kind != "container":
-        raise LabError(f"{path}: host {name} has lab_node {kind!r}; possible: container.")
+    kind = values.get("lab_node", KINDS[0])
+    if kind not in KINDS:
+        raise LabError(f"{path}: host {name} has lab_node {kind!r}; possible: {', '.join(KINDS)}.")
     partition = values.get("dovecot_partition")
     return Node(name, str(address), groups, None if partition is None else str(partition), kind)
 

@@ -7,11 +7,12 @@ import shutil
 import time
 from pathlib import Path
 
-from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls
+from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls, vm_image
 from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
 
+IMAGES = {"container": image, "vm": vm_image}  # how to make them, by kind of node
 DATABASES = Path(__file__).with_name("databases.yml")
 
 
@@ -31,16 +32,17 @@ def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
     cluster = inventory.load(variant)
     with phase("Image of the nodes"):
         nodes.repair()
-        name = image.ensure()
+        images = ensure_images(cluster)
     with phase(f"Nodes of {cluster.inventory.relative_to(paths.ROOT)}"):
-        if not fresh and nodes.serve_on(cluster, name):
+        if not fresh and nodes.serve_on(cluster, images):
             say(f"The {len(cluster.nodes)} nodes of variant {variant} are there and answer; using them")
         else:
             nodes.remove()
-            if not image.exists():  # what could only be removed by force takes the image along
-                image.ensure()
-            image.remove_others()
-            nodes.create(cluster, name)
+            if not all(IMAGES[kind].exists() for kind in images):  # what could only be removed by force takes them along
+                ensure_images(cluster)
+            for kind in images:
+                IMAGES[kind].remove_others()
+            nodes.create(cluster, images)
     with phase("Certificate"):
         tls.ensure(cluster)
     if any(cluster.members(group) for group in inventory.DATABASES):
@@ -48,6 +50,11 @@ def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
             fill_databases(cluster)
     _remember(variant)
     return cluster
+
+
+def ensure_images(cluster: Cluster) -> dict[str, str]:
+    """The images that the nodes need, by kind of node."""
+    return {kind: IMAGES[kind].ensure() for kind in IMAGES if cluster.of_kind(kind)}
 
 
 def fill_databases(cluster: Cluster) -> None:

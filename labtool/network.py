@@ -6,6 +6,8 @@ import ipaddress
 import json
 import re
 import secrets
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from labtool import paths
@@ -13,6 +15,9 @@ from labtool.podman import podman
 from labtool.system import LabError, run
 
 DEFAULT_MTU = 1500
+# Marks the packet filter rules that the lab makes itself.
+COMMENT = "mailcluster-lab"
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def create(network: ipaddress.IPv4Network) -> str:
@@ -26,7 +31,7 @@ def create(network: ipaddress.IPv4Network) -> str:
         "create",
         f"--subnet={network}",
         f"--gateway={network[1]}",
-        f"--opt=mtu={mtu(_json('route', 'show', 'default'), _json('link'))}",
+        f"--opt=mtu={current_mtu()}",
         name,
     )
     # This podman cannot be told the bridge's name. One of our own lets every later run recognise it.
@@ -35,6 +40,33 @@ def create(network: ipaddress.IPv4Network) -> str:
     draft.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface": paths.BRIDGE}, indent=2))
     draft.rename(file)
     return name
+
+
+def make_bridge(network: ipaddress.IPv4Network) -> None:
+    """The bridge before any container, which virtual machines need; podman's containers join a bridge that is there.
+
+    Where there are containers, podman adds rules of its own; these here are for virtual machines alone.
+    """
+    refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
+    # With an address of its own: the default is that of a member, and changes with the members.
+    run(["ip", "link", "add", paths.BRIDGE, "address", mac(str(network[1])), "mtu", str(current_mtu()), "type", "bridge"])
+    run(["ip", "address", "add", f"{network[1]}/{network.prefixlen}", "dev", paths.BRIDGE])
+    run(["ip", "link", "set", paths.BRIDGE, "up"])
+    FORWARDING.write_text("1")
+    for table, *rule in own_rules(network):
+        run(["iptables", "--wait", "--table", table, "--append", *rule, "-m", "comment", "--comment", COMMENT])
+
+
+def own_rules(network: ipaddress.IPv4Network) -> list[list[str]]:
+    """Nodes reach each other, also on a machine that forwards nothing else, and the outside by this machine's address."""
+    subnet = str(network)
+    return [
+        ["filter", "FORWARD", "-s", subnet, "-j", "ACCEPT"],
+        ["filter", "FORWARD", "-d", subnet, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
+        # Between nodes and to a multicast group (VRRP) it must stay a node's own address.
+        ["nat", "POSTROUTING", "-s", subnet, "-d", "224.0.0.0/4", "-j", "ACCEPT"],
+        ["nat", "POSTROUTING", "-s", subnet, "!", "-d", subnet, "-j", "MASQUERADE"],
+    ]
 
 
 def existing() -> list[str]:
@@ -50,7 +82,8 @@ def remove() -> list[str]:
 
 
 def raze() -> list[str]:
-    """Take away bridge and packet filter rules that podman has forgotten; normally there are none."""
+    """Take away bridge and packet filter rules that podman has forgotten, or that it did not make."""
+    _delete_rules(own_rules_of)
     bridge = [link for link in _json("addr") if link["ifname"] == paths.BRIDGE]
     if not bridge and not existing():
         return []
@@ -64,12 +97,21 @@ def raze() -> list[str]:
         subnets += [subnet["subnet"] for subnet in json.loads(file.read_text()).get("subnets", [])]
         file.unlink()
     run(["ip", "link", "delete", paths.BRIDGE], check=False)
+    _delete_rules(lambda listed: rules_of(listed, subnets))
+    return [f"bridge {paths.BRIDGE}"]
+
+
+def _delete_rules(select: Callable[[str], tuple[list[list[str]], list[str]]]) -> None:
+    """Those rules and chains of the packet filter that are selected from its listing."""
     for table in ("nat", "filter"):
-        listed = run(["iptables", "--table", table, "--list-rules"], check=False).stdout
-        rules, chains = rules_of(listed, subnets)
+        rules, chains = select(run(["iptables", "--table", table, "--list-rules"], check=False).stdout)
         for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
             run(["iptables", "--table", table, *words], check=False)
-    return [f"bridge {paths.BRIDGE}"]
+
+
+def own_rules_of(listed: str) -> tuple[list[list[str]], list[str]]:
+    """Of the rules that ``iptables -S`` lists, those that make_bridge made; no chains."""
+    return [words[1:] for words in map(str.split, listed.splitlines()) if words[:1] == ["-A"] and COMMENT in words], []
 
 
 def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str]]:
@@ -107,6 +149,20 @@ def refuse_overlap(network: ipaddress.IPv4Network, addresses: list[dict[str, Any
                 f"The lab's network {network} is in use on this machine: {reason}.\n"
                 "Take that away, or give the inventory other addresses (dovecot_vip, ansible_host)."
             )
+
+
+def mac(address: str) -> str:
+    """A locally administered hardware address made of the IPv4 address."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x6D, *ipaddress.IPv4Address(address).packed))
+
+
+def interfaces(prefix: str) -> list[str]:
+    """Those of this machine whose name begins so."""
+    return [link["ifname"] for link in _json("link") if link["ifname"].startswith(prefix)]
+
+
+def current_mtu() -> int:
+    return mtu(_json("route", "show", "default"), _json("link"))
 
 
 def mtu(default_routes: list[dict[str, Any]], links: list[dict[str, Any]]) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labtool import cgroups, kernel, network, paths, processes
+from labtool import cgroups, kernel, network, paths, processes, vm
 from labtool.environment import ssh
 from labtool.inventory import Cluster, Node
 from labtool.podman import command, containers, limits, podman
@@ -25,7 +25,20 @@ LABEL_ROOT = "mailcluster.lab.root"
 LABEL_VARIANT = "mailcluster.lab.variant"
 LABEL_PRINT = "mailcluster.lab.fingerprint"
 
-BOOT_TIMEOUT = 60
+# Seconds, by kind of node: a virtual machine boots in half a minute alone, but several at once share the processors.
+BOOT_TIMEOUT = {"container": 60, "vm": 300}
+ANSWER_TIMEOUT = {"container": 10, "vm": 30}
+
+
+@dataclass(frozen=True)
+class Present:
+    """A node that is on this machine, of whichever kind and checkout."""
+
+    name: str
+    root: str
+    variant: str
+    fingerprint: str
+    running: bool
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -33,25 +46,35 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(pool.map(function, items))
 
 
-def create(cluster: Cluster, image: str) -> None:
-    """Start the nodes and wait until each can be reached."""
-    wanted = fingerprint(cluster, image, ensure_key())
-    name = network.create(cluster.network)
+def create(cluster: Cluster, images: Mapping[str, str]) -> None:
+    """Start the nodes and wait until each can be reached; images are by kind of node."""
+    key = ensure_key()
+    wanted = fingerprint(cluster, images, key)
+    containers, machines = cluster.of_kind("container"), cluster.of_kind("vm")
+    name = network.create(cluster.network) if containers else ""
+    if machines:
+        network.make_bridge(cluster.network)
     kernel.raise_limits()
-    say(f"Starting {len(cluster.nodes)} nodes on {cluster.network}")
-    in_parallel(lambda node: _start(cluster, node, name, image, wanted), cluster.nodes)
+    say(f"Starting {len(cluster.nodes)} nodes on {cluster.network}" + _how_many_emulated(machines))
+    for machine in machines:
+        vm.create(cluster, machine, images["vm"], wanted, key)
+    in_parallel(lambda node: _start(cluster, node, name, images["container"], wanted), containers)
     _await_ssh(cluster.nodes)
 
 
-def serve_on(cluster: Cluster, image: str) -> bool:
+def _how_many_emulated(machines: list[Node]) -> str:
+    return f", {len(machines)} of them virtual machines (emulated: it takes a minute or more)" if machines else ""
+
+
+def serve_on(cluster: Cluster, images: Mapping[str, str]) -> bool:
     """Whether the nodes of an earlier run are the very ones that are wanted, and all of them answer."""
-    wanted = fingerprint(cluster, image, ensure_key())
-    found = containers()
-    if {_name(container) for container in found} != {node.name for node in cluster.nodes}:
+    wanted = fingerprint(cluster, images, ensure_key())
+    found = present()
+    if {node.name for node in found} != {node.name for node in cluster.nodes}:
         return False
-    if cgroups.needed() and not cgroups.holders():
+    if cluster.of_kind("container") and cgroups.needed() and not cgroups.holders():
         return False
-    if any(_label(c, LABEL_PRINT) != wanted or c.get("State") != "running" for c in found):
+    if any(node.fingerprint != wanted or not node.running for node in found):
         return False
     return all(in_parallel(answers, cluster.nodes))
 
@@ -79,16 +102,17 @@ def ensure_key() -> str:
     return public.read_text().strip()
 
 
-def fingerprint(cluster: Cluster, image: str, public_key: str) -> str:
+def fingerprint(cluster: Cluster, images: Mapping[str, str], public_key: str) -> str:
     """All that a node was made from: the same print means the same node."""
-    parts = [str(paths.ROOT), image, public_key, str(cluster.network), *(f"{n.name}={n.address}" for n in cluster.nodes)]
+    parts = [str(paths.ROOT), *(images[kind] for kind in sorted(images)), public_key, str(cluster.network)]
+    parts += [f"{node.name}={node.address} {node.kind}" for node in cluster.nodes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def answers(node: Node) -> bool:
     """Whether a command can be run on the node."""
     try:
-        return run([*ssh(node.address), "true"], check=False, timeout=10).returncode == 0
+        return run([*ssh(node.address), "true"], check=False, timeout=ANSWER_TIMEOUT[node.kind]).returncode == 0
     except LabError:
         return False
 
@@ -104,7 +128,7 @@ def _start(cluster: Cluster, node: Node, network_name: str, image: str, wanted: 
             f"--network={network_name}",
             f"--ip={node.address}",
             # The same after a restart, as on a real machine; else its neighbours miss it for seconds.
-            f"--mac-address={mac(node.address)}",
+            f"--mac-address={network.mac(node.address)}",
             "--systemd=always",
             # Its own firewall, VRRP and the sandboxes of systemd units need it.
             "--privileged",
@@ -120,39 +144,43 @@ def _start(cluster: Cluster, node: Node, network_name: str, image: str, wanted: 
         raise LabError(f"Node {node.name} ({node.address}) does not start.\n{error}") from None
 
 
-def mac(address: str) -> str:
-    """A locally administered hardware address made of the IPv4 address."""
-    return ":".join(f"{byte:02x}" for byte in (0x02, 0x6D, *ipaddress.IPv4Address(address).packed))
-
-
 def _await_ssh(nodes: tuple[Node, ...]) -> None:
-    deadline = time.monotonic() + BOOT_TIMEOUT
+    begin = time.monotonic()
     waiting = list(nodes)
     while waiting:
         # A port that is not open yet answers at once, and costs less than an ssh that is refused.
-        ready = [node for node in waiting if _listens(node)]
+        ready = [node for node, open_ in zip(waiting, in_parallel(_listens, waiting), strict=True) if open_]
         ready = [node for node, answer in zip(ready, in_parallel(answers, ready), strict=True) if answer]
         for node in ready:
             say(f"  {node.name} ({node.address}) is up")
             waiting.remove(node)
-        if waiting and time.monotonic() > deadline:
-            names = ", ".join(f"{node.name} ({node.address})" for node in waiting)
-            raise LabError(
-                f"No ssh after {BOOT_TIMEOUT} s on: {names}.\nSee what the node says: {' '.join(map(str, _journal(waiting[0])))}"
-            )
+        _refuse_late(waiting, time.monotonic() - begin)
         time.sleep(0.1)
 
 
-def kill(name: str) -> None:
+def _refuse_late(waiting: list[Node], seconds: float) -> None:
+    if late := [node for node in waiting if seconds > BOOT_TIMEOUT[node.kind]]:
+        names = ", ".join(f"{node.name} ({node.address})" for node in late)
+        limit = BOOT_TIMEOUT[late[0].kind]
+        raise LabError(f"No ssh after {limit} s on: {names}.\nSee what the node says: {' '.join(map(str, _journal(late[0])))}")
+
+
+def kill(node: Node) -> None:
     """Cut a node's power."""
-    podman("kill", "--signal=KILL", name)
-    podman("wait", name)
+    if node.kind == "vm":
+        vm.kill(node.name)
+    else:
+        podman("kill", "--signal=KILL", node.name)
+        podman("wait", node.name)
     forget_connections()
 
 
 def start(node: Node) -> None:
     """Switch a node on that was killed, and wait until it can be reached."""
-    podman("start", node.name)
+    if node.kind == "vm":
+        vm.start(vm.machine(node.name))
+    else:
+        podman("start", node.name)
     _await_ssh((node,))
 
 
@@ -163,6 +191,8 @@ def forget_connections() -> None:
 
 
 def _journal(node: Node) -> list[str]:
+    if node.kind == "vm":
+        return ["tail", "-n", "50", str(vm.console(node.name))]
     return command("exec", node.name, "journalctl", "-b", "--no-pager", "-n", "50")
 
 
@@ -176,12 +206,22 @@ def _listens(node: Node) -> bool:
 
 def owner() -> tuple[str, str] | None:
     """Checkout and variant of the lab that is on this machine, if one is."""
-    found = containers()
-    return (_label(found[0], LABEL_ROOT), _label(found[0], LABEL_VARIANT)) if found else None
+    found = present()
+    return (found[0].root, found[0].variant) if found else None
 
 
-def _name(container: dict[str, Any]) -> str:
-    return container["Names"][0]
+def present() -> list[Present]:
+    """All nodes on this machine, running or not."""
+    return [*map(_as_present, containers()), *map(_machine_as_present, vm.machines())]
+
+
+def _as_present(container: dict[str, Any]) -> Present:
+    labels = [_label(container, label) for label in (LABEL_ROOT, LABEL_VARIANT, LABEL_PRINT)]
+    return Present(container["Names"][0], *labels, running=container.get("State") == "running")
+
+
+def _machine_as_present(machine: vm.Machine) -> Present:
+    return Present(machine.name, machine.root, machine.variant, machine.fingerprint, running=machine.running)
 
 
 def _label(container: dict[str, Any], label: str) -> str:
@@ -190,7 +230,8 @@ def _label(container: dict[str, Any], label: str) -> str:
 
 def remove() -> list[str]:
     """Remove nodes and network, whichever checkout they came from and whatever became of them."""
-    removed: list[str] = []
+    # Before the containers: with the last of these podman takes the bridge away, but only when nobody else is on it.
+    removed = vm.remove()
     known = processes.containers()
     broken = None
     try:

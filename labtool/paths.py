@@ -26,6 +26,8 @@ PODMAN_ROOT = STORE / "storage"
 PODMAN_NETWORKS = STORE / "networks"
 PODMAN_RUN = STATE / "run"
 PODMAN_TMP = STATE / "tmp"
+VM_IMAGES = STORE / "vm" / "images"
+VM_NODES = STORE / "vm" / "nodes"
 
 BRIDGE = "mailcluster0"
 IMAGE = "localhost/mailcluster-lab-node"

@@ -51,6 +51,13 @@ def test_groups_include_those_above_but_not_the_implied_ones(listing):
     assert (node.partition, node.kind) == ("a", "container")
 
 
+def test_a_host_may_ask_for_a_virtual_machine(listing):
+    listing["_meta"]["hostvars"]["a1"]["lab_node"] = "vm"
+    cluster = parse(listing)
+    assert [node.name for node in cluster.of_kind("vm")] == ["a1"]
+    assert [node.name for node in cluster.of_kind("container")] == ["lb1", "a2"]
+
+
 def test_network_and_vip(listing):
     cluster = parse(listing)
     assert (str(cluster.network), cluster.vip, cluster.gateway, cluster.entry) == (
@@ -81,8 +88,7 @@ def test_users(listing):
         ({"ansible_host": "198.51.100.32"}, ["a1", "a2", "198.51.100.32"]),
         ({"ansible_host": "192.0.2.31"}, ["a1", "192.0.2.31", "198.51.100.0/24"]),
         ({"ansible_host": "198.51.100.1"}, ["a1", "198.51.100.1"]),
-        ({"lab_node": "vm"}, ["a1", "lab_node"]),
-        ({"lab_node": "zone"}, ["a1", "zone", "container"]),
+        ({"lab_node": "zone"}, ["a1", "zone", "container", "vm"]),
         ({"dovecot_users": "{{ from_elsewhere }}"}, ["dovecot_users"]),
     ],
 )

@@ -69,3 +69,13 @@ def test_rules_of_a_lost_network_are_recognised_and_no_others():
         ["NETAVARK-9A0BCE1CF79F1"],
     )
     assert network.rules_of(listed, []) == ([], [])
+
+
+def test_rules_of_the_lab_itself_are_recognised_by_their_mark():
+    made = [" ".join(["-A", *rule, "-m", "comment", "--comment", network.COMMENT]) for _, *rule in network.own_rules(LAB)]
+    listed = "\n".join(["-P FORWARD DROP", "-A FORWARD -s 198.51.100.0/24 -j ACCEPT", *made])
+    assert network.own_rules_of(listed) == ([line.split()[1:] for line in made], [])
+
+
+def test_a_nodes_hardware_address_comes_from_its_address():
+    assert network.mac("198.51.100.61") == "02:6d:c6:33:64:3d"

@@ -1,0 +1,172 @@
+"""Nodes that are virtual machines: for what needs a kernel of its own. They are emulated, so they work without KVM, slowly."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labtool import network, packages, paths, processes
+from labtool.inventory import Cluster, Node
+from labtool.system import LabError, complaint, run, say
+
+PROGRAM = "qemu-system-x86_64"
+TAP_PREFIX = "mclab-"  # an interface's name has room for 15 characters
+RECORD = "machine.json"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine of the lab, running or not, as its record in its folder has it."""
+
+    name: str
+    root: str
+    variant: str
+    fingerprint: str
+    command: list[str]
+
+    @property
+    def running(self) -> bool:
+        return bool(_processes(folder(self.name)))
+
+
+def folder(name: str) -> Path:
+    return paths.VM_NODES / name
+
+
+def console(name: str) -> Path:
+    """What the machine said while it booted."""
+    return folder(name) / "console.log"
+
+
+def machines() -> list[Machine]:
+    """All virtual machines of the lab, whichever checkout they came from."""
+    return [Machine(**json.loads(file.read_text())) for file in sorted(paths.VM_NODES.glob(f"*/{RECORD}"))]
+
+
+def machine(name: str) -> Machine:
+    found = next((machine for machine in machines() if machine.name == name), None)
+    if found is None:
+        raise LabError(f"The virtual machine {name} is not on this machine any more: no file {folder(name) / RECORD}.")
+    return found
+
+
+def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_key: str) -> None:
+    """Give a node its disk and its place on the bridge, and switch it on."""
+    packages.ensure("qemu-system-x86", "qemu-utils")
+    place = folder(node.name)
+    place.mkdir(parents=True)
+    disk = Path(image) / "disk.img"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", place / "disk.qcow2"])
+    mtu = network.current_mtu()
+    _plug_in(tap(node.address), mtu)
+    arguments = kernel_arguments(cluster, node, public_key, mtu, nameservers(Path("/etc/resolv.conf").read_text()))
+    made = Machine(node.name, str(paths.ROOT), cluster.variant, fingerprint, command(node, Path(image), arguments))
+    _record(made)
+    start(made)
+
+
+def _record(made: Machine) -> None:
+    file = folder(made.name) / RECORD
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(made), indent=2) + "\n")
+    draft.rename(file)
+
+
+def command(node: Node, image: Path, arguments: str) -> list[str]:
+    """The words that start a machine. Its folder is among them: so it is found again."""
+    place = folder(node.name)
+    return [
+        *(PROGRAM, "-name", node.name, "-daemonize", "-display", "none", "-monitor", "none"),
+        *("-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024"),
+        *("-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd.img"), "-append", arguments),
+        # What the guest has synced is in this machine's page cache at least, which outlives the process.
+        *("-drive", f"file={place / 'disk.qcow2'},format=qcow2,if=virtio,cache=writeback"),
+        *("-netdev", f"tap,id=net0,ifname={tap(node.address)},script=no,downscript=no"),
+        *("-device", f"virtio-net-pci,netdev=net0,mac={network.mac(node.address)}"),
+        *("-chardev", f"file,id=console,path={console(node.name)},append=on", "-serial", "chardev:console"),
+    ]
+
+
+def kernel_arguments(cluster: Cluster, node: Node, public_key: str, mtu: int, dns: Sequence[str]) -> str:
+    """How to boot, and for lab-identity in the image who to be."""
+    words = {
+        "lab.name": node.name,
+        "lab.address": f"{node.address}/{cluster.network.prefixlen}",
+        "lab.gateway": cluster.gateway,
+        "lab.mtu": str(mtu),
+        "lab.dns": ",".join(dns),
+        "lab.key": ",".join(public_key.split()[:2]),
+    }
+    # Guarding against the leaks of real processors costs an emulated one much.
+    boot = "root=/dev/vda rw quiet systemd.show_status=true console=ttyS0 net.ifnames=0 mitigations=off"
+    return " ".join([boot, *(f"{key}={value}" for key, value in words.items())])
+
+
+def nameservers(resolv_conf: str) -> list[str]:
+    """This machine's name servers, as far as another machine can ask them."""
+    pairs = (line.split()[:2] for line in resolv_conf.splitlines() if len(line.split()) > 1)
+    return [address for word, address in pairs if word == "nameserver" and not _is_loopback(address)]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
+def tap(address: str) -> str:
+    return TAP_PREFIX + ipaddress.IPv4Address(address).packed.hex()
+
+
+def _plug_in(interface: str, mtu: int) -> None:
+    run(["ip", "tuntap", "add", "dev", interface, "mode", "tap"])
+    run(["ip", "link", "set", interface, "mtu", str(mtu), "master", paths.BRIDGE, "up"])
+
+
+def start(machine: Machine) -> None:
+    result = run(machine.command, check=False, timeout=60, to_the_end=True)
+    if result.returncode != 0:
+        raise LabError(f"The virtual machine {machine.name} does not start: {complaint(result)}")
+
+
+def kill(name: str) -> None:
+    """Cut its power."""
+    _kill_all(folder(name))
+
+
+def remove() -> list[str]:
+    """Every virtual machine of the lab with its disk and its network interface, also when only parts of it are left."""
+    taps = network.interfaces(TAP_PREFIX)
+    count = max(len(list(paths.VM_NODES.glob("*"))), len(_processes(paths.VM_NODES)), len(taps))
+    if not count:
+        return []
+    say(f"Removing {count} virtual machines")
+    _kill_all(paths.VM_NODES)
+    for interface in taps:
+        run(["ip", "link", "delete", interface], check=False)
+    run(["rm", "-rf", paths.VM_NODES])
+    return [f"{count} virtual machines"]
+
+
+def _processes(place: Path) -> list[int]:
+    """The machines that run from a folder."""
+    return [pid for pid, words in processes.command_lines() if runs_from(words, place)]
+
+
+def runs_from(words: Sequence[str], place: Path) -> bool:
+    return Path(words[0]).name == PROGRAM and any(f"={place}/" in word for word in words)
+
+
+def _kill_all(place: Path) -> None:
+    deadline = time.monotonic() + 10
+    while found := _processes(place):
+        for pid in found:
+            processes.kill(pid)
+        if time.monotonic() > deadline:
+            raise LabError(f"Virtual machines do not end: pid {', '.join(map(str, found))}.")
+        time.sleep(0.05)

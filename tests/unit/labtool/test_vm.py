@@ -1,0 +1,142 @@
+"""How a virtual machine is started, told who it is, and found again."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from pathlib import Path
+
+import pytest
+
+from labtool import network, nodes, packages, paths, vm, vm_image
+from labtool.inventory import Cluster, Node
+from labtool.system import LabError
+
+KEY = "ssh-ed25519 AAAAC3Nz mailcluster-lab"
+NODE = Node("nfs1", "198.51.100.61", ("dovecot_cluster",), None, "vm")
+WEB = Node("a1", "198.51.100.31", ("dovecot_cluster",), "a", "container")
+
+
+def cluster(*members):
+    lan = ipaddress.IPv4Network("198.51.100.0/24")
+    return Cluster("test", Path("inventories/test/hosts.yml"), members, lan, None, ())
+
+
+@pytest.fixture
+def own_store(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "VM_IMAGES", tmp_path / "images")
+    monkeypatch.setattr(paths, "VM_NODES", tmp_path / "nodes")
+    return tmp_path
+
+
+def record(name, **changes):
+    place = vm.folder(name)
+    place.mkdir(parents=True)
+    values = {"name": name, "root": "/srv/checkout", "variant": "test", "fingerprint": "f00", "command": ["true"]}
+    (place / vm.RECORD).write_text(json.dumps(values | changes))
+
+
+def test_the_kernel_is_told_who_the_machine_is():
+    words = vm.kernel_arguments(cluster(NODE), NODE, KEY, 1400, ["192.0.2.53", "192.0.2.54"]).split()
+    assert words[-6:] == [
+        "lab.name=nfs1",
+        "lab.address=198.51.100.61/24",
+        "lab.gateway=198.51.100.1",
+        "lab.mtu=1400",
+        "lab.dns=192.0.2.53,192.0.2.54",
+        "lab.key=ssh-ed25519,AAAAC3Nz",
+    ]
+    assert {"root=/dev/vda", "rw"} < set(words)
+
+
+def test_what_the_kernel_is_told_is_what_the_image_asks_for():
+    told = {word.partition("=")[0] for word in vm.kernel_arguments(cluster(NODE), NODE, KEY, 1500, []).split()}
+    asked = {line.strip().partition("=")[0] for line in vm_image.IDENTITY.splitlines() if line.strip().startswith("lab.")}
+    assert asked == {word for word in told if word.startswith("lab.")}
+
+
+def test_the_command_line_names_disk_kernel_network_and_console():
+    words = vm.command(NODE, Path("/images/1"), "rw")
+    place = paths.VM_NODES / "nfs1"
+    for flag, value in [
+        ("-kernel", "/images/1/vmlinuz"),
+        ("-append", "rw"),
+        ("-drive", f"file={place}/disk.qcow2,format=qcow2,if=virtio,cache=writeback"),
+        ("-netdev", "tap,id=net0,ifname=mclab-c633643d,script=no,downscript=no"),
+        ("-device", f"virtio-net-pci,netdev=net0,mac={network.mac(NODE.address)}"),
+    ]:
+        assert words[words.index(flag) + 1] == value
+    assert any(str(vm.console("nfs1")) in word for word in words)
+
+
+def test_a_machine_is_found_by_its_folder_and_no_other_is():
+    words = vm.command(NODE, Path("/images/1"), "rw")
+    assert vm.runs_from([f"/usr/bin/{words[0]}", *words[1:]], vm.folder("nfs1"))
+    assert vm.runs_from(words, paths.VM_NODES)
+    assert not vm.runs_from(words, vm.folder("nfs"))
+    assert not vm.runs_from(["qemu-system-x86_64", "-drive", "file=/srv/own.qcow2"], paths.VM_NODES)
+    assert not vm.runs_from(["tail", f"--file={vm.console('nfs1')}"], paths.VM_NODES)
+
+
+def test_names_of_interfaces_fit():
+    assert len(vm.tap("255.255.255.255")) <= 15
+
+
+def test_name_servers_that_only_this_machine_can_ask_are_left_out():
+    text = "# by hand\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\n"
+    assert vm.nameservers(text) == ["192.0.2.53", "fe80::1%eth0"]
+
+
+def test_machines_are_known_by_their_records(own_store):
+    assert vm.machines() == []
+    record("nfs2")
+    record("nfs1", fingerprint="f01")
+    assert [(machine.name, machine.fingerprint, machine.running) for machine in vm.machines()] == [
+        ("nfs1", "f01", False),
+        ("nfs2", "f00", False),
+    ]
+    assert vm.machine("nfs2").variant == "test"
+    with pytest.raises(LabError, match="nfs3"):
+        vm.machine("nfs3")
+
+
+def test_a_lab_of_virtual_machines_only_has_an_owner(own_store, monkeypatch):
+    monkeypatch.setattr(nodes, "containers", lambda: [])
+    assert nodes.owner() is None
+    record("nfs1")
+    assert nodes.owner() == ("/srv/checkout", "test")
+
+
+def test_another_image_or_another_kind_makes_another_node():
+    images = {"container": "image:1", "vm": "/images/1"}
+    prints = {
+        nodes.fingerprint(cluster(WEB, NODE), images, KEY),
+        nodes.fingerprint(cluster(WEB, NODE), images | {"vm": "/images/2"}, KEY),
+        nodes.fingerprint(cluster(WEB, Node("nfs1", NODE.address, NODE.groups, None, "container")), images, KEY),
+        nodes.fingerprint(cluster(WEB, NODE), images, "ssh-ed25519 other"),
+    }
+    assert len(prints) == 4
+    assert nodes.fingerprint(cluster(WEB, NODE), dict(reversed(images.items())), KEY) in prints
+
+
+def test_the_image_is_named_after_its_recipe(own_store, monkeypatch):
+    before = vm_image.folder()
+    assert before == vm_image.folder()
+    monkeypatch.setattr(vm_image, "SIZE", "5G")
+    assert vm_image.folder() != before
+
+
+def test_only_images_of_other_recipes_are_removed(own_store):
+    for place in (vm_image.folder(), paths.VM_IMAGES / "draft", paths.VM_IMAGES / "0123456789ab"):
+        place.mkdir(parents=True)
+    vm_image.remove_others()
+    assert list(paths.VM_IMAGES.iterdir()) == [vm_image.folder()]
+
+
+def test_packages_count_as_there_only_when_they_are_installed():
+    listed = "installed qemu-utils\nnot-installed qemu-system-x86\nconfig-files e2fsprogs\n"
+    assert packages.missing(listed, ("qemu-utils", "qemu-system-x86", "e2fsprogs", "unheard-of")) == [
+        "qemu-system-x86",
+        "e2fsprogs",
+        "unheard-of",
+    ]
