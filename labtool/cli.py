@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them, in this order"
     )
-    test.set_defaults(function=lambda arguments: checks.test(arguments.parts))
+    test.add_argument(
+        "--without-vms", action="store_true", help="leave out the scenarios with virtual machines, which are emulated and slow"
+    )
+    test.set_defaults(function=lambda arguments: checks.test(arguments.parts, without_vms=arguments.without_vms))
 
     measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")
     measure.add_argument("--list", action="store_true", help="only name them")

@@ -1,4 +1,4 @@
-"""How a scenario is run on a machine where an earlier lab left something."""
+"""How a scenario is run on a machine where an earlier lab left something, and what is told of those that are not run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from labtool import checks, nodes
+from labtool import checks, inventory, nodes
 from labtool.system import LabError
 
 
@@ -35,3 +35,40 @@ def machine(monkeypatch, tmp_path):
 def test_a_scenario_first_removes_a_lab_that_podman_cannot_work_with(machine):
     assert checks.scenario("director")
     assert machine == ["removed", "molecule", "removed"]
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """A unit test and two scenarios, one of them with virtual machines; tells what was run."""
+    ran = []
+
+    def part(name):
+        return lambda: not ran.append(name)
+
+    monkeypatch.setattr(checks, "_parts", lambda: {name: part(name) for name in ("unit", "ideal", "nfs")})
+    monkeypatch.setattr(checks, "has_vms", lambda part: part == "nfs")
+    return ran
+
+
+def test_a_scenario_with_virtual_machines_is_left_out_when_asked_and_not_silently(parts, capsys):
+    assert checks.test([], without_vms=True) == 0
+    assert parts == ["unit", "ideal"]
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in told if line.startswith("nfs")] == [["nfs", "left", "out"]]
+    assert told[-1] == "2 passed, 0 failed, 1 left out (--without-vms)"
+
+
+def test_nothing_is_left_out_unasked(parts, capsys):
+    assert checks.test([]) == 0
+    assert parts == ["unit", "ideal", "nfs"]
+    assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 0 failed"
+
+
+def test_what_cannot_be_read_is_not_left_out(monkeypatch):
+    def load(_):
+        raise LabError("no")
+
+    monkeypatch.setattr(inventory, "load", load)
+    monkeypatch.setattr(inventory, "variants", lambda: ["nfs"])
+    assert not checks.has_vms("nfs")
+    assert not checks.has_vms("lint")
