@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from labtool import inventory, nodes, paths, sanity
 from labtool.environment import environment
@@ -14,7 +18,7 @@ from labtool.system import LabError, lock, say, stream
 from labtool.table import render
 
 DEFAULT_INVENTORY = "ideal"
-
+WITHOUT_NODES = ("lint", "sanity", "unit")
 
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 
@@ -43,10 +47,40 @@ def test(wanted: list[str], *, without_vms: bool = False) -> int:
     parts = _parts()
     if unknown := [name for name in wanted if name not in parts]:
         raise LabError(f"No such part of the tests: {', '.join(unknown)}. There are: {', '.join(parts)}.")
-    left_out = {name for name in wanted or parts if without_vms and has_vms(name)}
-    results = [Result(name, LEFT_OUT, 0) if name in left_out else _run(name, parts[name]) for name in wanted or parts]
+    wanted = wanted or list(parts)
+    left_out = {name for name in wanted if without_vms and has_vms(name)}
+    beside = [name for name in wanted if name in WITHOUT_NODES]
+    told = beside_each_other(beside) if len(beside) > 1 else {}
+    results = [told.get(name) or (Result(name, LEFT_OUT, 0) if name in left_out else _run(name, parts[name])) for name in wanted]
     print(f"\n{summary(results)}", flush=True)
     return 1 if any(result.outcome == FAILED for result in results) else 0
+
+
+def beside_each_other(names: list[str]) -> dict[str, Result]:
+    """Parts that need no nodes, each in a process of its own; what they print follows in their order."""
+    say(f"\n=== Tests beside each other, with their output at the end: {', '.join(names)}")
+    with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as folder:
+        outputs = {name: Path(folder) / name for name in names}
+        results = list(pool.map(lambda name: _aside(name, outputs[name]), names))
+        for output in outputs.values():
+            print(output.read_text(), end="", flush=True)
+    return {result.part: result for result in results}
+
+
+def _aside(name: str, output: Path) -> Result:
+    begin = time.monotonic()
+    with output.open("w") as file:
+        program = f"import sys; from labtool import checks; sys.exit(checks.alone({name!r}))"
+        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-P", "-c", program]
+        passed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False).returncode == 0
+    result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin)
+    say(f"  {name}: {result.outcome} in {result.seconds:.0f} s")
+    return result
+
+
+def alone(name: str) -> int:
+    """The exit status of one part."""
+    return int(_run(name, _parts()[name]).outcome == FAILED)
 
 
 def has_vms(part: str) -> bool:

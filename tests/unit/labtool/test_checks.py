@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 
 import pytest
 
@@ -65,10 +66,21 @@ def test_nothing_is_left_out_unasked(parts, capsys):
 
 
 def test_what_cannot_be_read_is_not_left_out(monkeypatch):
-    def load(_):
+    def load(_variant):
         raise LabError("no")
 
     monkeypatch.setattr(inventory, "load", load)
     monkeypatch.setattr(inventory, "variants", lambda: ["nfs"])
     assert not checks.has_vms("nfs")
     assert not checks.has_vms("lint")
+
+
+def test_parts_without_nodes_run_beside_each_other_and_are_told_in_their_order(monkeypatch, capfd):
+    def run(command, stdout, **_more):
+        stdout.write(f"said by {command[-1].split(chr(39))[1]}\n")
+        return subprocess.CompletedProcess(command, 1 if "unit" in command[-1] else 0)
+
+    monkeypatch.setattr(checks.subprocess, "run", run)
+    assert checks.test(["lint", "unit"]) == 1
+    told = capfd.readouterr().out
+    assert told.index("said by lint") < told.index("said by unit") < told.index("lint  passed") < told.index("unit  FAILED")

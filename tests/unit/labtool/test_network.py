@@ -72,7 +72,7 @@ def test_rules_of_a_lost_network_are_recognised_and_no_others():
 
 
 def test_rules_of_the_lab_itself_are_recognised_by_their_mark():
-    made = [" ".join(["-A", *rule, "-m", "comment", "--comment", network.COMMENT]) for _, *rule in network.own_rules(LAB)]
+    made = [" ".join(["-A", *rule, "-m", "comment", "--comment", network.COMMENT]) for _table, *rule in network.own_rules(LAB)]
     listed = "\n".join(["-P FORWARD DROP", "-A FORWARD -s 198.51.100.0/24 -j ACCEPT", *made])
     assert network.own_rules_of(listed) == ([line.split()[1:] for line in made], [])
 
