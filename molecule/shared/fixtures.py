@@ -14,6 +14,7 @@ import testinfra
 from clients import Clients, eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CONTROL_SOCKETS = "/run/mailcluster-lab/cp"  # as labtool/paths.py has it
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,11 @@ class Node:
         self.groups = entry["groups"]
         self.partition = entry["partition"]
         key = entry["ssh"][entry["ssh"].index("-i") + 1]
+        # one connection for all commands; the lab forgets it when it cuts a node's power
         self.host = testinfra.get_host(
-            f"ssh://root@{self.address}", ssh_identity_file=key,
-            ssh_extra_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR")
+            f"ssh://root@{self.address}", ssh_identity_file=key, controlpersist=60,
+            ssh_extra_args=f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+                           f"-o ControlPath={CONTROL_SOCKETS}/test-%C")
 
     def run(self, command, *args):
         """Standard output of a command that must succeed."""
@@ -109,6 +112,7 @@ UNITS = {
     "dovecot_directors": "dovecot",
     "dovecot_backends": "dovecot",
     "dovecot_replicated": "mailcluster-dovecot-partner",
+    "dovecot_nfs_servers": "nfs-server",
 }
 
 
