@@ -15,6 +15,8 @@ from labtool.system import LabError, run
 IMPLIED_GROUPS = ("all", "ungrouped")
 # Nodes that only have users, which a site has already.
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
+# The way that mail goes.
+TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
 # What lab_node may say; the first is what a host is that says nothing.
 KINDS = ("container", "vm")
 
@@ -140,7 +142,7 @@ def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
 def _order(listing: dict[str, Any]) -> list[str]:
     """Hosts in the order of the inventory's groups: the way that mail goes."""
     names: list[str] = []
-    for group in ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", *DATABASES):
+    for group in TIERS:
         pending = [group]
         while pending:
             content = listing.get(pending.pop(0), {})

@@ -36,15 +36,16 @@ def prove(cluster: Cluster) -> None:
         holders = replicas(cluster, user)
         await_copies(holders, user, message_id)
         fetch(cluster, user, password, message_id, expunge=True)
-        say(
-            f"  {user.name}: in by LMTP and out by IMAPS at {cluster.entry}, on {' and '.join(n.name for n in holders)}"
-            f" ({time.monotonic() - began:.1f} s)"
-        )
+        places = f", on {' and '.join(node.name for node in holders)}" if holders else ""
+        say(f"  {user.name}: in by LMTP and out by IMAPS at {cluster.entry}{places} ({time.monotonic() - began:.1f} s)")
 
 
 def replicas(cluster: Cluster, user: User) -> list[Node]:
     """The backends that hold a user's mail."""
     backends = cluster.members("dovecot_backends")
+    if cluster.members("dovecot_shared_storage"):
+        # behind directors a mailbox is opened on the user's own backend alone
+        backends = [] if cluster.members("dovecot_directors") else backends
     return [node for node in backends if user.partition is None or node.partition in (None, user.partition)]
 
 

@@ -23,6 +23,7 @@ TIERS = (
     ("dovecot_proxies", "proxy", ("dovecot",)),
     ("dovecot_directors", "director", ("dovecot",)),
     ("dovecot_backends", "backend", ("dovecot",)),
+    ("dovecot_nfs_servers", "NFS server", ("nfs-server",)),
     ("lab_ldap", "directory", ("slapd",)),
     ("lab_pgsql", "database", ("postgresql@15-main",)),
     ("lab_mysql", "database", ("mariadb",)),

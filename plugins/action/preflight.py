@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import time
+
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -18,10 +20,12 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         spec, args = self.validate_argument_spec(
             argument_spec={
-                "vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""}},
+                "vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""},
+                "storage": {"type": "dict", "default": {}}, "asked_at": {"type": "float"}},
         )
         if args["nodes"] is not None:
-            found = _node_checks.problems(args["nodes"], args["filled"])
+            asked = (args["asked_at"], time.time()) if args["asked_at"] else None
+            found = _node_checks.problems(args["nodes"], args["filled"], args["storage"], asked)
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
@@ -29,10 +33,12 @@ class ActionModule(ActionBase):
         for name, node in given.items():
             node["users"] = self._users(task_vars["hostvars"], name)
         topology = _topology.derive(groups, given, vip=args["vars"].get("dovecot_vip"))
+        storage = self._storage(task_vars["hostvars"], topology, given)
         found = _inventory_checks.problems(
             {"groups": groups, "topology": topology, "vars": args["vars"], "given": given}
         )
-        return self._refuse_or("The inventory cannot be deployed", found, {"changed": False, "topology": topology})
+        return self._refuse_or("The inventory cannot be deployed", found, {
+            "changed": False, "topology": topology, "storage": storage, "time": time.time()})
 
     @staticmethod
     def _given(hostvars, name):
@@ -43,7 +49,35 @@ class ActionModule(ActionBase):
             "partition": host.get("dovecot_partition"),
             "weight": host.get("dovecot_backend_weight", 100),
             "settings": host.get("dovecot_settings") or {},
+            "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
+            "lease_time": host.get("dovecot_nfs_server_lease_time", 20),
         }
+
+    @staticmethod
+    def _storage(hostvars, topology, given):
+        """What is declared of the storage that backends share, by node; it is judged and rendered from this."""
+        storage = {}
+        for name in topology["storage_clients"]:
+            host = hostvars[name]
+            kind = host.get("dovecot_shared_storage_type") or ""
+            source, servers = host.get("dovecot_shared_storage_source") or "", topology["nfs_servers"]
+            derived = f"{topology['nodes'][servers[0]]['address']}:{given[servers[0]]['export']}" if servers else ""
+            storage[name] = given[name]["storage"] = {
+                "type": kind,
+                "path": host.get("dovecot_mail_home", "/var/vmail"),
+                "source": source or (derived if kind == "nfs" else ""),
+                "own_source": bool(source),
+                "mount_options": host.get("dovecot_shared_storage_mount_options") or [],
+                "lock_method": host.get("dovecot_shared_storage_lock_method") or "",
+                "index_dir": host.get("dovecot_shared_storage_index_dir") or "",
+                "volatile_dir": host.get("dovecot_shared_storage_volatile_dir") or "",
+                "mail_location": host.get("dovecot_backend_mail_location") or "mdbox:~/mdbox",
+                "mail_user": host.get("dovecot_mail_user", "vmail"),
+                "uid": host.get("dovecot_mail_uid", 5000),
+                "gid": host.get("dovecot_mail_gid", 5000),
+                "max_clock_difference": host.get("dovecot_shared_storage_max_clock_difference", 1),
+            }
+        return storage
 
     @classmethod
     def _users(cls, hostvars, name):

@@ -35,6 +35,9 @@ options:
   mail_home:
     description: Where the users' mail is, to tell whether there is any.
     type: path
+  mail_user:
+    description: The name of the mail user, to tell whether there is one and with which numbers.
+    type: str
   packages:
     description: Debian packages that the node needs.
     type: list
@@ -91,8 +94,24 @@ holds_vip:
   description: Whether the node has O(vip) now.
   returned: always
   type: bool
+mail_account:
+  description: The numbers of O(mail_user), C(uid) and C(gid); null when there is no such user yet.
+  returned: always
+  type: dict
+  sample: {"uid": 5000, "gid": 5000}
+mail_filesystem:
+  description: The file system that is mounted at O(mail_home) itself; null when none is.
+  returned: always
+  type: str
+  sample: nfs4
+clock:
+  description: The node's clock, in seconds since 1970.
+  returned: always
+  type: float
 has_mail:
-  description: Whether there is a file anywhere below O(mail_home).
+  description:
+    - Whether there is a file anywhere below O(mail_home). Where a file system is mounted at it, nobody looks, since its server
+      may not answer, and this is false.
   returned: always
   type: bool
 filling:
@@ -120,10 +139,14 @@ missing_packages:
 
 import json
 import os
+import pwd
 import re
 import socket
+import time
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at
 
 # Where the package lists are still empty, the release tells what it would install.
 FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
@@ -200,6 +223,22 @@ def first_line(path):
         return None
 
 
+def account(name):
+    """The numbers of a user, None when there is no such user."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return {"uid": found.pw_uid, "gid": found.pw_gid}
+
+
+def filesystem_at(path):
+    """What is mounted at I(path) itself."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as stream:
+        mount = mounted_at(stream.read(), path)
+    return mount["filesystem"] if mount else None
+
+
 def candidate_version(module):
     _rc, out, _err = module.run_command(["apt-cache", "policy", "dovecot-core"])
     match = re.search(r"Candidate: (\S+)", out)
@@ -212,6 +251,7 @@ def main():
             "address": {"type": "str", "required": True},
             "vip": {"type": "str"},
             "mail_home": {"type": "path"},
+            "mail_user": {"type": "str"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
         },
@@ -235,6 +275,8 @@ def main():
     addresses = interface_addresses(listing)
     interfaces = {address: interface for interface, address in addresses}
     units = states(module, module.params["units"])
+    mail_home = module.params["mail_home"] or os.devnull
+    filesystem = filesystem_at(mail_home)
     module.exit_json(
         changed=False,
         dovecot_version=version or candidate_version(module) or version_of_release(os_release),
@@ -243,7 +285,10 @@ def main():
         address=module.params["address"],
         address_interface=interfaces.get(module.params["address"]),
         addresses=[address for _interface, address in addresses],
-        has_mail=any(files for _folder, _folders, files in os.walk(module.params["mail_home"] or os.devnull)),
+        clock=time.time(),
+        has_mail=not filesystem and any(files for _folder, _folders, files in os.walk(mail_home)),
+        mail_account=account(module.params["mail_user"] or ""),
+        mail_filesystem=filesystem,
         holds_vip=module.params["vip"] in interfaces,
         filling=first_line(FILLING),
         idle_units=[name for name, state in units.items() if state != ("active", "enabled")],

@@ -35,6 +35,13 @@ options:
   nodes:
     description: Node name to the result of M(mailcluster.dovecot.node_info).
     type: dict
+  storage:
+    description: What this module told of the shared storage, when it judged the inventory.
+    type: dict
+    default: {}
+  asked_at:
+    description: When this module judged the inventory, in seconds since 1970; the nodes were read after that.
+    type: float
   filled:
     description: The node that is being filled from its partner now. Any other that was not filled to the end is refused.
     type: str
@@ -53,6 +60,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+time:
+  description: The controller's clock, in seconds since 1970.
+  returned: success, without O(nodes)
+  type: float
+storage:
+  description: Name of each backend with shared storage to what is declared of it.
+  returned: success, without O(nodes)
+  type: dict
 topology:
   description: The cluster as the inventory declares it.
   returned: success, without O(nodes)

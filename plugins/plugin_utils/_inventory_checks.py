@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks, _storage_checks
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
     parse_address,
@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 USER = re.compile(r"[^\s:\\\"'%]+\Z")
 HASH = re.compile(r"\{([A-Za-z0-9-]+)(\.[A-Za-z0-9]+)?\}\S{8,}\Z")
 NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
-LATER_GROUPS = ("dovecot_shared_storage", "dovecot_active_passive")
+LATER_GROUPS = ("dovecot_active_passive",)
 
 
 def problems(declared):
@@ -103,9 +103,10 @@ def check_partitions(topology, given, **_rest):
             yield (f"dovecot_partition: partition '{partition}' in dovecot_replicated has {len(members)} "
                    f"node{'s' if len(members) > 1 else ''} ({', '.join(members)}{detail}), dsync replicates between "
                    f"exactly two: add or remove nodes, or take the partition out of dovecot_replicated")
-        elif len(members) > 1 and not replicated:
+        elif len(members) > 1 and not replicated and not any("shared_storage" in nodes[name]["roles"] for name in members):
             yield (f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}) that "
-                   f"share no mail: add them to dovecot_replicated, or give each a partition of its own")
+                   f"share no mail: add them to dovecot_replicated or dovecot_shared_storage, or give each a partition of its "
+                   f"own")
         if not NAME.match(partition):
             yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' "
                    f"and '.' only")
@@ -293,6 +294,10 @@ def check_replication(vars, topology, **_rest):
     yield from _dsync_parameters(vars)
 
 
+def check_storage(groups, topology, given, **_rest):
+    yield from _storage_checks.problems(groups, topology, given)
+
+
 def check_settings(given, topology, **_rest):
     # most settings are given to many nodes at once: one sentence for all of them
     for tree, names in _same_settings(given):
@@ -380,6 +385,7 @@ CHECKS = (
     check_proxies,
     check_users,
     check_replication,
+    check_storage,
     check_partners_users,
     check_settings,
 )

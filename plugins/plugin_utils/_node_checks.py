@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 
-def problems(nodes, filled=""):
+def problems(nodes, filled="", storage=None, asked=None):
     """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only.
 
-    I(filled) is the node that playbooks/fill_node.yml is at work on.
+    I(filled) is the node that playbooks/fill_node.yml is at work on.  I(storage): name of each backend with shared storage ->
+    what is declared of it.  I(asked): the controller's clock before the nodes were read, and after.
     """
     found = [sentence for check in CHECKS for sentence in check(nodes)]
-    return found + list(check_filling(nodes, filled))
+    found += check_filling(nodes, filled)
+    sharing = {name: (nodes[name], declared) for name, declared in (storage or {}).items() if name in nodes}
+    return found + [*check_hidden_mail(sharing), *check_mail_accounts(sharing), *check_clocks(sharing, asked)]
 
 
 def check_versions(nodes):
@@ -48,6 +51,36 @@ def check_filling(nodes, filled):
             yield (f"{name}: is being filled with the mail of its partner, which was interrupted; clients would find mail "
                    f"missing: go on with playbooks/fill_node.yml -e dovecot_new_node={name}. If it is not to be filled, "
                    f"remove /var/lib/mailcluster-dovecot/filling there")
+
+
+def check_hidden_mail(sharing):
+    for name, (node, declared) in sharing.items():
+        if node["has_mail"]:
+            yield (f"{name}: has mail in {declared['path']} on its own disk, which the shared storage would hide: copy it to the "
+                   f"storage (doveadm sync), and move the folder away")
+
+
+def check_mail_accounts(sharing):
+    for name, (node, declared) in sharing.items():
+        wanted, found = {"uid": int(declared["uid"]), "gid": int(declared["gid"])}, node["mail_account"]
+        if found not in (None, wanted):
+            yield (f"{name}: its user {declared['mail_user']} has uid {found['uid']} and gid {found['gid']}, but the mail on the "
+                   f"storage belongs to dovecot_mail_uid {wanted['uid']} and dovecot_mail_gid {wanted['gid']}: change the user "
+                   f"(usermod, groupmod), or set these two to what all nodes and the storage have")
+
+
+def check_clocks(sharing, asked):
+    """A node was read some time between the controller's two looks at its own clock: what is beyond these is a difference."""
+    if not asked:
+        return
+    before, after = asked
+    for name, (node, declared) in sharing.items():
+        difference = min(0, node["clock"] - before) or max(0, node["clock"] - after)
+        if abs(difference) > float(declared["max_clock_difference"]):
+            where = "ahead of" if difference > 0 else "behind"
+            yield (f"{name}: its clock is {abs(difference):.0f} s {where} this machine's, and on shared storage clocks must "
+                   f"agree (dovecot_shared_storage_max_clock_difference is {float(declared['max_clock_difference']):g}): let "
+                   f"all keep time by NTP, as with chrony")
 
 
 CHECKS = (check_versions, check_hostnames, check_addresses)

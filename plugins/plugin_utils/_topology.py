@@ -17,12 +17,14 @@ CLUSTER_GROUP = "dovecot_cluster"
 ROLE_OF_GROUP = {
     "dovecot_backends": "backend",
     "dovecot_replicated": "replication",
+    "dovecot_shared_storage": "shared_storage",
     "dovecot_proxies": "proxy",
     "dovecot_implicit_proxies": "proxy",
     "dovecot_directors": "director",
     "dovecot_loadbalancers": "loadbalancer",
+    "dovecot_nfs_servers": "nfs_server",
 }
-DOVECOT_ROLES = ("backend", "replication", "proxy", "director")
+DOVECOT_ROLES = ("backend", "replication", "shared_storage", "proxy", "director")
 
 
 def parse_address(text):
@@ -113,6 +115,8 @@ def derive(groups, hostvars, vip=None):
         # whom the load balancers send clients to
         "entry_nodes": having("director") or having("proxy") or having("backend"),
         "proxies": having("proxy"),
+        "nfs_servers": having("nfs_server"),
+        "storage_clients": having("shared_storage"),
         # as the module director_backends takes them
         "ring_backends": [
             {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}

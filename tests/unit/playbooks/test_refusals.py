@@ -378,6 +378,129 @@ def test_of_a_partitioned_cluster_is_refused_before_any_node_was_touched(case, t
     assert_refused(inventory, *PARTITIONED_REFUSALS[case])
 
 
+def shared_storage_that_is_replicated(inventory):
+    inventory.groups["dovecot_replicated"] = {"hosts": {"mail1": {}, "mail2": {}}}
+
+
+def a_backend_of_the_partition_that_has_its_own_storage(inventory):
+    inventory.groups["dovecot_backends"]["hosts"] = {"mail3": {"ansible_host": "198.51.100.33", "dovecot_partition": "shared"}}
+
+
+def a_director_that_shares_storage(inventory):
+    inventory.groups["dovecot_backends"]["children"]["dovecot_shared_storage"]["hosts"]["director1"] = {}
+
+
+def two_nfs_servers(inventory):
+    inventory.groups["dovecot_nfs_servers"]["hosts"]["nfs2"] = {"ansible_host": "198.51.100.72"}
+
+
+def an_nfs_server_that_is_a_director(inventory):
+    inventory.groups["dovecot_nfs_servers"]["hosts"] = {"director1": {}}
+
+
+def no_nfs_server(inventory):
+    del inventory.groups["dovecot_nfs_servers"]
+
+
+def two_sources_in_a_partition(inventory):
+    hosts = inventory.groups["dovecot_backends"]["children"]["dovecot_shared_storage"]["hosts"]
+    hosts["mail2"]["dovecot_shared_storage_source"] = "198.51.100.72:/srv/mail"
+
+
+def two_partitions_in_one_folder(inventory):
+    hosts = inventory.groups["dovecot_backends"]["children"]["dovecot_shared_storage"]["hosts"]
+    hosts["mail2"]["dovecot_partition"] = "other"
+    inventory.variables["dovecot_users"] = []
+
+
+SHARED_REFUSALS = {
+    "shared storage that is replicated": (
+        shared_storage_that_is_replicated,
+        ["dovecot_shared_storage: mail1 is in dovecot_replicated too", "take it out of one of the two groups"]),
+    "a backend of the partition that has its own storage": (
+        a_backend_of_the_partition_that_has_its_own_storage,
+        ["dovecot_shared_storage: of partition 'shared' it holds mail1, mail2, but not mail3", "add all nodes"]),
+    "shared storage on a director": (
+        a_director_that_shares_storage,
+        ["inventory groups: director1 is backend and director at once", "put it into one of these groups only"]),
+    "two NFS servers": (
+        two_nfs_servers,
+        ["dovecot_nfs_servers: holds nfs1, nfs2, but one server has the mail: leave one"]),
+    "an NFS server that is a director": (
+        an_nfs_server_that_is_a_director,
+        ["dovecot_nfs_servers: director1 is server and director too", "put it into this group only"]),
+    "no source": (
+        no_nfs_server,
+        ["dovecot_shared_storage_source: missing for mail1, mail2: set it to what is mounted, as nfs.example.org:/srv/mail"]),
+    "two sources in a partition": (
+        two_sources_in_a_partition,
+        ["dovecot_shared_storage_source: differs within partition 'shared'", "'198.51.100.72:/srv/mail' on mail2", "set it"]),
+    "two partitions in one folder": (
+        two_partitions_in_one_folder,
+        ["'198.51.100.71:/srv/mail' would have the mail of partition 'shared' and of 'other': set another"]),
+    "no type": (
+        variables(dovecot_shared_storage_type=""),
+        ["dovecot_shared_storage_type: missing for mail1, mail2: set it to one of nfs, ocfs2, gfs2, glusterfs, cephfs"]),
+    "an unknown type": (
+        variables(dovecot_shared_storage_type="smb"),
+        ["dovecot_shared_storage_type: 'smb' of mail1, mail2 is unknown: set it to one of nfs"]),
+    "a soft mount": (
+        variables(dovecot_shared_storage_mount_options=["nfsvers=4.2", "soft"]),
+        ["dovecot_shared_storage_mount_options: 'soft' of mail1, mail2", "mail is lost: use hard"]),
+    "locks that stay on the node": (
+        variables(dovecot_shared_storage_mount_options=["nfsvers=3", "local_lock=all"]),
+        ["dovecot_shared_storage_mount_options: 'local_lock=all'", "indexes break: leave it out"]),
+    "options that are no list": (
+        variables(dovecot_shared_storage_mount_options="hard,noatime"),
+        ["dovecot_shared_storage_mount_options: 'hard,noatime' of mail1, mail2 is no list: write one option an item"]),
+    "an mdbox": (
+        variables(dovecot_backend_mail_location="mdbox:~/mdbox"),
+        ["dovecot_backend_mail_location: 'mdbox:~/mdbox' of mail1, mail2 on shared storage", "use sdbox:~/sdbox or maildir"]),
+    "the flags of a dbox on the node's own disk": (
+        variables(dovecot_shared_storage_index_dir="/var/lib/indexes"),
+        ["dovecot_shared_storage_index_dir: '/var/lib/indexes'", "the flags of a dbox are in its indexes alone", "use maildir"]),
+    "a lock method that there is not": (
+        variables(dovecot_shared_storage_lock_method="dotlock"),
+        ["dovecot_shared_storage_lock_method: 'dotlock' of mail1, mail2 is unknown: set it to fcntl or flock"]),
+    "a setting that breaks indexes": (
+        variables(dovecot_settings={"mmap_disable": False}),
+        ["dovecot_settings: mmap_disable (no) of mail1 breaks indexes on nfs behind directors: remove it, the role sets yes"]),
+    "a lease that is too short": (
+        variables(dovecot_nfs_server_lease_time=5),
+        ["dovecot_nfs_server_lease_time: '5' of nfs1 is no number of seconds from 10 to 3600"]),
+    "an export that is everything": (
+        variables(dovecot_nfs_server_export="/"),
+        ["dovecot_nfs_server_export: '/' of nfs1 is no path of a folder", "write it as /srv/mail"]),
+}
+
+
+@pytest.mark.parametrize("case", SHARED_REFUSALS)
+def test_of_shared_storage_is_refused_before_any_node_was_touched(case, tmp_path):
+    inventory = Inventory(tmp_path, "shared_storage")
+    assert_refused(inventory, *SHARED_REFUSALS[case])
+
+
+def test_glusterfs_needs_directors(tmp_path):
+    inventory = Inventory(tmp_path, "shared_storage_simple")
+    assert_refused(
+        inventory, variables(dovecot_shared_storage_type="glusterfs", dovecot_shared_storage_source="198.51.100.31:/mail"),
+        ["dovecot_shared_storage_type: 'glusterfs' of mail1, mail2 without directors", "put directors before the backends"])
+
+
+def test_a_maildir_needs_directors(tmp_path):
+    assert_refused(
+        Inventory(tmp_path, "shared_storage_simple"), variables(dovecot_backend_mail_location="maildir:~/Maildir"),
+        ["dovecot_backend_mail_location: 'maildir:~/Maildir' of mail1, mail2 without directors", "use sdbox:~/sdbox"])
+
+
+@pytest.mark.parametrize("variable", ["index_dir", "volatile_dir"])
+def test_without_directors_nothing_is_on_the_nodes_own_disk(variable, tmp_path):
+    inventory = Inventory(tmp_path, "shared_storage_simple")
+    assert_refused(
+        inventory, variables(**{f"dovecot_shared_storage_{variable}": "/dev/shm/dovecot"}),
+        [f"dovecot_shared_storage_{variable}: '/dev/shm/dovecot' of mail1, mail2 without directors", "put directors before"])
+
+
 def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
     inventory = Inventory(tmp_path, "replicated_pair_lb")
     another_pair(inventory)

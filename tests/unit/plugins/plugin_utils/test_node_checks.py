@@ -45,3 +45,34 @@ def test_a_node_whose_filling_was_interrupted_is_refused_but_by_the_playbook_tha
 
 def test_a_node_that_is_filled_passes():
     assert _node_checks.problems({"a1": node(filling="filled")}) == []
+
+
+SHARED = {"a1": {"path": "/var/vmail", "mail_user": "vmail", "uid": 5000, "gid": 5000, "max_clock_difference": 1}}
+
+
+def sharing(**found):
+    deployed = {"has_mail": False, "mail_account": {"uid": 5000, "gid": 5000}, "clock": 1001.0}
+    return _node_checks.problems({"a1": node(**{**deployed, **found})}, storage=SHARED, asked=(1000.0, 1002.0))
+
+
+def test_a_node_with_shared_storage_passes_deployed_or_bare():
+    assert sharing() == []
+    assert sharing(mail_account=None) == []
+
+
+def test_mail_that_the_shared_storage_would_hide_is_refused():
+    (sentence,) = sharing(has_mail=True)
+    assert "a1: has mail in /var/vmail on its own disk, which the shared storage would hide: copy it" in sentence
+
+
+def test_another_number_of_the_mail_user_is_refused():
+    (sentence,) = sharing(mail_account={"uid": 1001, "gid": 5000})
+    assert "a1: its user vmail has uid 1001 and gid 5000, but the mail on the storage belongs to dovecot_mail_uid" in sentence
+
+
+def test_a_clock_that_is_certainly_wrong_is_refused():
+    (sentence,) = sharing(clock=1102.0)
+    assert "a1: its clock is 100 s ahead of this machine's" in sentence and "keep time by NTP" in sentence
+    (sentence,) = sharing(clock=990.0)
+    assert "10 s behind" in sentence
+    assert sharing(clock=1002.9) == [], "nobody knows that the clock is wrong"

@@ -1,0 +1,340 @@
+#!/usr/bin/python
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: storage_probe
+short_description: Proves that storage is mounted as declared, and that the nodes see each other's files and locks there
+version_added: 0.1.0
+description:
+  - Is called on all nodes that share the storage, first with O(state=held), then with O(state=seen), and at the end with
+    O(state=released).
+  - V(held), looks at the mount, its options in force and its owner, writes a file of this node as the mail user, compares the
+    clock with the file server's, and locks the file in the background.
+  - V(seen), finds the files of the O(others) and that they are locked.
+  - V(released), ends the lock and removes the file. Both happen by themselves two minutes after V(held).
+  - Fails with all that is wrong, each with its remedy. Storage that does not answer is a failure too, and no endless waiting.
+extends_documentation_fragment:
+  - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.info
+  - mailcluster.dovecot.attributes.platform
+options:
+  state:
+    description: What this call is to do.
+    type: str
+    choices: [held, seen, released]
+    required: true
+  path:
+    description: Where the storage is mounted.
+    type: path
+    required: true
+  unit:
+    description: The systemd unit that mounts it.
+    type: str
+    required: true
+  filesystem:
+    description: The kernel's name of the file system, as C(nfs4) or C(fuse.glusterfs).
+    type: str
+    required: true
+  source:
+    description: What is mounted, as the mount unit says it.
+    type: str
+    required: true
+  options:
+    description: Mount options that must be in force. Those that the kernel does not show are passed over.
+    type: list
+    elements: str
+    default: []
+  uid:
+    description: User id of the mail user, to whom the storage must belong.
+    type: int
+    required: true
+  gid:
+    description: Group id of the mail user.
+    type: int
+    required: true
+  lock:
+    description: The kind of lock that Dovecot will use.
+    type: str
+    choices: [fcntl, flock]
+    default: fcntl
+  name:
+    description: This node's name.
+    type: str
+    required: true
+  run:
+    description: A word that is the same on all nodes in one run and differs between runs.
+    type: str
+    required: true
+  others:
+    description: Names of the nodes whose files must be seen.
+    type: list
+    elements: str
+    default: []
+  max_clock_difference:
+    description: Seconds by which the clock may differ from that of an NFS server.
+    type: float
+    default: 1
+  timeout:
+    description: Seconds that the storage may take to answer.
+    type: int
+    default: 60
+author:
+  - mailcluster.dovecot contributors (@mailcluster)
+"""
+
+EXAMPLES = r"""
+- name: Prove the storage
+  module_defaults:
+    mailcluster.dovecot.storage_probe:
+      path: /var/vmail
+      unit: var-vmail.mount
+      filesystem: nfs4
+      source: nfs.example.org:/srv/mail
+      options: [hard, noatime]
+      uid: 5000
+      gid: 5000
+      name: "{{ inventory_hostname }}"
+      run: "{{ run }}"
+  block:
+    - name: Hold a lock on each node
+      mailcluster.dovecot.storage_probe:
+        state: held
+
+    - name: Each node sees the others' locks
+      mailcluster.dovecot.storage_probe:
+        state: seen
+        others: "{{ ansible_play_hosts | difference([inventory_hostname]) }}"
+
+    - name: End the locks
+      mailcluster.dovecot.storage_probe:
+        state: released
+"""
+
+RETURN = r"""
+mount:
+  description: What is mounted.
+  returned: success, with O(state=held)
+  type: dict
+  contains:
+    source:
+      description: What is mounted.
+      type: str
+    filesystem:
+      description: The kernel's name of the file system.
+      type: str
+    options:
+      description: The options in force.
+      type: list
+      elements: str
+clock_difference:
+  description: Seconds by which this node's clock is ahead of the NFS server's; null for other file systems.
+  returned: success, with O(state=held)
+  type: float
+"""
+
+import json
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at, not_in_force
+
+UNIT = "mailcluster-dovecot-probe.service"
+ARGUMENTS = {
+    "state": {"type": "str", "required": True, "choices": ["held", "seen", "released"]},
+    "path": {"type": "path", "required": True},
+    "unit": {"type": "str", "required": True},
+    "filesystem": {"type": "str", "required": True},
+    "source": {"type": "str", "required": True},
+    "options": {"type": "list", "elements": "str", "default": []},
+    "uid": {"type": "int", "required": True},
+    "gid": {"type": "int", "required": True},
+    "lock": {"type": "str", "choices": ["fcntl", "flock"], "default": "fcntl"},
+    "name": {"type": "str", "required": True},
+    "run": {"type": "str", "required": True},
+    "others": {"type": "list", "elements": "str", "default": []},
+    "max_clock_difference": {"type": "float", "default": 1},
+    "timeout": {"type": "int", "default": 60},
+}
+
+# The programs run as the mail user in processes of their own: one that waits for a dead server is left behind.
+WRITE = r"""
+import json, os, sys, time
+path, root = sys.argv[1:]
+told = {"owner": [os.stat(root).st_uid, os.stat(root).st_gid]}
+try:
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    begin = time.time()
+    os.write(file, b"probe\n")
+    os.fsync(file)
+    told["clock"] = [begin, os.fstat(file).st_mtime, time.time()]
+except OSError as error:
+    told["error"] = str(error.strerror)
+print(json.dumps(told))
+"""
+HOLD = r"""
+import fcntl, os, signal, sys
+kind, path = sys.argv[1:]
+def end(*_signal):
+    os.unlink(path)
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+file = open(path, "r+b")
+(fcntl.lockf if kind == "fcntl" else fcntl.flock)(file, fcntl.LOCK_EX)
+while True:
+    signal.pause()
+"""
+SEE = r"""
+import fcntl, json, sys, time
+kind, limit, paths = sys.argv[1], time.monotonic() + float(sys.argv[2]), sys.argv[3:]
+lock = fcntl.lockf if kind == "fcntl" else fcntl.flock
+def look(path):
+    try:
+        with open(path, "r+b") as file:
+            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return "unlocked"
+    except FileNotFoundError:
+        return "hidden"
+    except BlockingIOError:
+        return "locked"
+    except OSError as error:
+        return "error: %s" % error.strerror
+told = {path: look(path) for path in paths}
+while set(told.values()) - {"locked"} and time.monotonic() < limit:
+    time.sleep(0.2)
+    told = {path: look(path) for path in paths}
+print(json.dumps([told[path] for path in paths]))
+"""
+PATIENCE = 10  # seconds until a lock must be seen
+
+
+class Probe:
+    """One call of the module."""
+
+    def __init__(self, module):
+        self.module, self.params = module, module.params
+
+    def file_of(self, name):
+        return os.path.join(self.params["path"], ".mailcluster-probe.%s.%s" % (name, self.params["run"]))
+
+    def ask(self, program, *words):
+        """What a program prints that runs as the mail user; fails when the storage does not let it end."""
+        params = self.params
+        status, out, err = self.module.run_command(
+            ["timeout", "--kill-after=1", str(params["timeout"]), "setpriv", "--reuid=%d" % params["uid"],
+             "--regid=%d" % params["gid"], "--clear-groups", sys.executable, "-c", program] + list(words))
+        if status in (124, 137):
+            self.refuse(["%s does not answer after %d s: is its server up, and reached from here? See 'journalctl -u %s', and "
+                         "run again" % (params["source"], params["timeout"], params["unit"])])
+        if status != 0:
+            self.refuse(["%s: %s" % (params["path"], err.strip().splitlines()[-1] if err.strip() else "exit status %d" % status)])
+        return json.loads(out)
+
+    def refuse(self, sentences):
+        self.release()
+        self.module.fail_json(msg="The storage cannot be used as it is, Dovecot was not started with it:\n" + "\n".join(
+            "  - %s: %s" % (self.params["name"], sentence) for sentence in sentences))
+
+    def hold(self):
+        self.release()
+        with open("/proc/self/mountinfo", encoding="utf-8") as stream:
+            mount = mounted_at(stream.read(), self.params["path"])
+        wrong = mount_complaints(mount, self.params)
+        if wrong:
+            self.refuse(wrong)
+        told = self.ask(WRITE, self.file_of(self.params["name"]), self.params["path"])
+        nfs = mount["filesystem"].startswith("nfs")
+        wrong = writing_complaints(told, self.params, nfs)
+        if wrong:
+            self.refuse(wrong)
+        self.module.run_command(
+            ["systemd-run", "--quiet", "--collect", "--unit=" + UNIT, "--uid=%d" % self.params["uid"],
+             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120", sys.executable, "-c", HOLD.replace("%", "%%"),
+             self.params["lock"], self.file_of(self.params["name"])], check_rc=True)
+        return {"mount": mount, "clock_difference": round(ahead(told["clock"]), 3) if nfs else None}
+
+    def see(self):
+        others = self.params["others"]
+        found = self.ask(SEE, self.params["lock"], str(PATIENCE), *[self.file_of(name) for name in others]) if others else []
+        wrong = [complaint for complaint in (lock_complaint(name, state, self.params) for name, state in zip(others, found))
+                 if complaint]
+        if wrong:
+            self.refuse(wrong)
+        return {}
+
+    def release(self):
+        self.module.run_command(["systemctl", "stop", UNIT])
+        return {}
+
+
+def ahead(clock):
+    """Seconds by which the node is ahead of the server that gave a file its time; the middle of what it can be."""
+    before, written, after = clock
+    return (before + after) / 2 - written
+
+
+def mount_complaints(mount, params):
+    """Sentences about what is mounted and how."""
+    again = "stop Dovecot, 'systemctl restart %s', and run again" % params["unit"]
+    if mount is None:
+        return ["nothing is mounted at %s: see 'journalctl -u %s'" % (params["path"], params["unit"])]
+    found = []
+    if mount["filesystem"] != params["filesystem"]:
+        found.append("%s has the file system %s, but dovecot_shared_storage_type means %s: correct it, or unmount what is "
+                     "there" % (params["path"], mount["filesystem"], params["filesystem"]))
+    if mount["source"].rstrip("/") != params["source"].rstrip("/"):
+        found.append("%s is mounted from %s, but dovecot_shared_storage_source is %s: %s"
+                     % (params["path"], mount["source"], params["source"], again))
+    missing = not_in_force(params["options"], mount)
+    if missing:
+        found.append("the mount options %s are not in force (there are %s): %s"
+                     % (", ".join(missing), ",".join(mount["options"]), again))
+    return found
+
+
+def writing_complaints(told, params, nfs):
+    """Sentences about the owner, the writing and the clock."""
+    found = []
+    if told["owner"] != [params["uid"], params["gid"]]:
+        found.append(
+            "%s belongs to user %d and group %d on the storage, but mail has dovecot_mail_uid %d and dovecot_mail_gid %d: "
+            "'chown %d:%d' the exported folder on its server, and let the server map no ids"
+            % (params["path"], told["owner"][0], told["owner"][1], params["uid"], params["gid"], params["uid"], params["gid"]))
+    if "error" in told:
+        found.append("user %d cannot write to %s (%s): is it exported read-only, full, or are ids mapped on the server?"
+                     % (params["uid"], params["path"], told["error"]))
+    elif nfs and abs(ahead(told["clock"])) - (told["clock"][2] - told["clock"][0]) / 2 > params["max_clock_difference"]:
+        found.append(
+            "its clock is %+.1f s from the file server's, dovecot_shared_storage_max_clock_difference is %g: let both keep time "
+            "by NTP (chronyc makestep)" % (ahead(told["clock"]), params["max_clock_difference"]))
+    return found
+
+
+def lock_complaint(name, state, params):
+    """A sentence about another node's file, or None."""
+    if state == "locked":
+        return None
+    if state == "hidden":
+        return ("the file that %s has just written to %s is not seen here: is the same storage mounted on both (findmnt %s), "
+                "and are failed lookups kept (mount option lookupcache)?" % (name, params["path"], params["path"]))
+    if state == "unlocked":
+        return ("the %s lock that %s holds in %s is not seen here, so indexes would break: mount without nolock and local_lock, "
+                "or set dovecot_shared_storage_lock_method to what this storage has" % (params["lock"], name, params["path"]))
+    return "the file of %s cannot be locked (%s): set dovecot_shared_storage_lock_method" % (name, state)
+
+
+def main():
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    module.run_command_environ_update = {"LC_ALL": "C"}
+    probe = Probe(module)
+    act = {"held": probe.hold, "seen": probe.see, "released": probe.release}[module.params["state"]]
+    module.exit_json(changed=False, **act())
+
+
+if __name__ == "__main__":
+    main()
