@@ -156,6 +156,10 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
             waiting.remove(node)
         _refuse_late(waiting, time.monotonic() - begin)
         time.sleep(0.1)
+    # When all have booted, since that is what makes their answers slow.
+    for node in nodes:
+        if node.kind == "vm":
+            vm.set_clock(node)
 
 
 def _refuse_late(waiting: list[Node], seconds: float) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labtool import network, packages, paths, processes
+from labtool.environment import ssh
 from labtool.inventory import Cluster, Node
 from labtool.system import LabError, complaint, run, say
 
 PROGRAM = "qemu-system-x86_64"
 TAP_PREFIX = "mclab-"  # an interface's name has room for 15 characters
 RECORD = "machine.json"
+# Tells the time for each empty line, and changes it by the seconds in the last.
+TELL_TIME = """bash -c 'while read -r line; do
+    if [ -z "$line" ]; then echo "$EPOCHREALTIME"; else exec date --set="$line seconds" >/dev/null; fi
+done'"""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,28 @@ def start(machine: Machine) -> None:
     result = run(machine.command, check=False, timeout=60, to_the_end=True)
     if result.returncode != 0:
         raise LabError(f"The virtual machine {machine.name} does not start: {complaint(result)}")
+
+
+def set_clock(node: Node) -> None:
+    """Let a machine's clock agree with this one's: at its boot it knows whole seconds only."""
+    with subprocess.Popen([*ssh(node.address), TELL_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        samples = []
+        for _sample in range(10):
+            before = time.time()
+            print(file=process.stdin, flush=True)
+            told = process.stdout.readline()
+            samples.append((before, float(told or "nan"), time.time()))
+        print(f"{-ahead(samples):+.3f}", file=process.stdin, flush=True)
+        process.stdin.close()
+        if process.wait(timeout=30) != 0:
+            raise LabError(f"The clock of {node.name} ({node.address}) could not be set.")
+
+
+def ahead(samples: list[tuple[float, float, float]]) -> float:
+    """Seconds by which a machine that was asked is ahead, of what it told between a time here and another: the closest counts."""
+    before, told, after = min(samples, key=lambda sample: sample[2] - sample[0])
+    return told - (before + after) / 2
 
 
 def kill(name: str) -> None:

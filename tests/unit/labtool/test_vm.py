@@ -140,3 +140,7 @@ def test_packages_count_as_there_only_when_they_are_installed():
         "e2fsprogs",
         "unheard-of",
     ]
+
+
+def test_of_the_times_that_a_machine_told_the_one_that_took_least_counts():
+    assert vm.ahead([(100.0, 107.0, 104.0), (110.0, 111.6, 110.2), (120.0, 122.0, 121.0)]) == pytest.approx(1.5)
