@@ -254,7 +254,7 @@ class Probe:
             self.refuse(wrong)
         self.module.run_command(
             ["systemd-run", "--quiet", "--collect", "--unit=" + UNIT, "--uid=%d" % self.params["uid"],
-             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120", sys.executable, "-c", HOLD.replace("%", "%%"),
+             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120", sys.executable, "-c", HOLD,
              self.params["lock"], self.file_of(self.params["name"])], check_rc=True)
         return {"mount": mount, "clock_difference": round(ahead(told["clock"]), 3) if nfs else None}
 
