@@ -55,7 +55,7 @@ def hosts_of(lab, kind):
 
 
 # On the storage it is the mail user alone who may.
-EMPTY = ("systemctl stop dovecot; rm -rf /var/lib/dovecot-indexes; "
+EMPTY = ("cd /; systemctl stop dovecot; find /var/lib/dovecot-indexes -mindepth 1 -delete 2>/dev/null; "
          "setpriv --reuid=5000 --regid=5000 --clear-groups find /var/vmail -mindepth 1 -delete")
 UNMOUNT = "systemctl stop dovecot; systemctl stop var-vmail.mount 2>/dev/null; ! mountpoint -q /var/vmail"
 
