@@ -66,7 +66,6 @@ class ActionModule(ActionBase):
                 "type": kind,
                 "path": host.get("dovecot_mail_home", "/var/vmail"),
                 "source": source or (derived if kind == "nfs" else ""),
-                "own_source": bool(source),
                 "mount_options": host.get("dovecot_shared_storage_mount_options") or [],
                 "lock_method": host.get("dovecot_shared_storage_lock_method") or "",
                 "index_dir": host.get("dovecot_shared_storage_index_dir") or "",
