@@ -264,11 +264,13 @@ def remove() -> list[str]:
 
 def remove_storage() -> list[str]:
     """All of podman's own: images, layers, state. Mounts below would make a plain removal stop half-way."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in sorted(mounted, reverse=True):
-        if Path(point).is_relative_to(paths.STORE) or Path(point).is_relative_to(paths.STATE):
+        if paths.STORE in point.parents or point.is_relative_to(paths.STATE):
             run(["umount", "--lazy", point], check=False)
     existed = paths.STORE.exists()
-    for folder in (paths.STORE, paths.PODMAN_RUN, paths.PODMAN_TMP):
+    # A disk that somebody has given the lab is emptied and stays mounted.
+    stored = list(paths.STORE.iterdir()) if paths.STORE in mounted else [paths.STORE]
+    for folder in (*stored, paths.PODMAN_RUN, paths.PODMAN_TMP):
         run(["rm", "-rf", folder])
     return [f"storage {paths.STORE}"] if existed else []
