@@ -7,6 +7,8 @@ import os
 import statistics
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # The exit status of a benchmark that does not fit the running cluster, as test runners have it.
@@ -33,6 +35,30 @@ def fits(condition, needed):
 def on(node, command):
     """What a command prints on a node of the lab; it must succeed."""
     return subprocess.run([*node["ssh"], command], capture_output=True, text=True, check=True).stdout
+
+
+def deploy(inventory=None, limit=None, **variables):
+    """The running nodes as this inventory has them, or as their own."""
+    words = [*(["--inventory", inventory] if inventory else []), *(["--limit", limit] if limit else []),
+             "--extra-vars", json.dumps(variables)]
+    done = subprocess.run([CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(done.stdout)
+
+
+def rate(act, clients, seconds):
+    """How often a second several clients at once can do something, each with a number of its own."""
+    begin = time.monotonic()
+
+    def repeat(client):
+        count = 0
+        while time.monotonic() - begin < seconds:
+            act(client)
+            count += 1
+        return count / (time.monotonic() - begin)
+    with ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(repeat, range(clients)))
 
 
 def count(connection):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from _lab import CHECKOUT, count, fits, machine, on, show, spread, status
+from _lab import count, deploy, fits, machine, on, rate, show, spread, status
 from clients import Clients, must
-from pairs import inventory_of_one
+from topologies import inventory, single_server
 
 SENDERS = 4
 SECONDS = 20
@@ -22,24 +18,9 @@ HASH = "{SHA512-CRYPT}$6$saltsalt$hash"
 CONNECTIONS = (1, 10, 30)
 
 
-def deploy(inventory, **variables):
-    done = subprocess.run([CHECKOUT / ".venv/bin/ansible-playbook", "-i", inventory, "-e", json.dumps(variables),
-                           CHECKOUT / "playbooks/site.yml"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(done.stdout)
-
-
 def deliveries(clients, users, node):
     """Messages a second that the node takes from several senders at once."""
-    end, taken = time.monotonic() + SECONDS, []
-
-    def send(number):
-        while time.monotonic() < end:
-            clients.deliver(users[number % len(users)], host=node["address"])
-            taken.append(number)
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(send, range(SENDERS)))
-    return len(taken) / SECONDS
+    return rate(lambda sender: clients.deliver(users[sender % len(users)], host=node["address"]), SENDERS, SECONDS)
 
 
 def lags(clients, user, pair, end):
@@ -74,9 +55,9 @@ def load(lab, clients, users, pair):
     user = users[-1]
     with tempfile.TemporaryDirectory() as folder:
         on(pair[1], "systemctl stop keepalived dovecot")
-        deploy(inventory_of_one(lab["inventory"], Path(folder) / "single", pair[0]), dovecot_vip="")
+        deploy(inventory(lab, Path(folder) / "single", single_server(pair[0])), dovecot_vip="")
         alone = deliveries(clients, users[:-1], pair[0])
-    deploy(lab["inventory"])
+    deploy()
     with clients.imap(user, host=pair[0]["address"]) as connection:
         connection.create("Lag")
     quiet(pair[0])
@@ -124,7 +105,7 @@ def fill(lab, pair):
         found = on(other, "doveadm -f flow mailbox status -t -u 'bench*' messages '*'").splitlines()
         complete = [line for line in found if line.endswith(f"messages={MESSAGES}")]
         assert len(complete) == USERS, f"{other['name']} has all messages of {len(complete)} users only, as {found[:2]}"
-    deploy(lab["inventory"])
+    deploy()
     for node in pair:
         forget(node)
         on(node, "rm -rf /var/vmail/example.org/bench*")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from _lab import CHECKOUT, fits, machine, show, status
+from _lab import deploy, fits, machine, rate, show, status
 from clients import Clients
+from topologies import inventory
 
 CLIENTS = 8
 SECONDS = 10
@@ -54,41 +50,19 @@ def members(lab, group):
 @contextmanager
 def implicit_proxies(lab):
     """The same backends without the proxies before them; afterwards as the inventory has them."""
-    source = Path(lab["inventory"])
+    backends = yaml.safe_load(Path(lab["inventory"]).read_text())["dovecot_cluster"]["children"]["dovecot_backends"]
+    tree = {"dovecot_cluster": {"children": {
+        "dovecot_backends": backends, "dovecot_implicit_proxies": {"hosts": dict.fromkeys(backends["hosts"])}}}}
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "inventory"
-        shutil.copytree(source.parent, folder, ignore=shutil.ignore_patterns(".secrets"))
-        (folder / ".secrets").symlink_to(source.parent / ".secrets")
-        backends = yaml.safe_load(source.read_text())["dovecot_cluster"]["children"]["dovecot_backends"]
-        (folder / "hosts.yml").write_text(yaml.safe_dump({"dovecot_cluster": {"children": {
-            "dovecot_backends": backends, "dovecot_implicit_proxies": {"hosts": dict.fromkeys(backends["hosts"])}}}}))
-        deploy("--inventory", folder / "hosts.yml", "--extra-vars", "dovecot_vip=''")
+        deploy(inventory(lab, Path(place) / "inventory", tree), dovecot_vip="")
         yield
     deploy()
-
-
-def deploy(*words):
-    done = subprocess.run([CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(done.stdout)
 
 
 def login(clients, address, user):
     begin = time.monotonic()
     with clients.imap(user, host=address, folder=None):
         return time.monotonic() - begin
-
-
-def rate(clients, address, user):
-    """Logins a second from several clients at once, each with a connection and TLS of its own."""
-    end = time.monotonic() + SECONDS
-
-    def repeat(_client):
-        return sum(1 for _login in itertools.takewhile(
-            lambda _taken: time.monotonic() < end, (login(clients, address, user) for _ in itertools.count())))
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return sum(pool.map(repeat, range(CLIENTS))) / SECONDS
 
 
 def measure(clients, ways, direct=None):
@@ -102,7 +76,9 @@ def measure(clients, ways, direct=None):
         more = "" if direct is None else f", {median - direct:+.1f} ms"
         direct = direct or median
         show(f"a login at {title}", f"median {median:.1f} ms{more}")
-        show(f"logins a second at {title}, {CLIENTS} clients", f"{rate(clients, address, user):.0f}")
+        # each with a connection and TLS of its own
+        logins = rate(lambda _client, way=(address, user): login(clients, *way), CLIENTS, SECONDS)
+        show(f"logins a second at {title}, {CLIENTS} clients", f"{logins:.0f}")
     return direct
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from _lab import CHECKOUT, fits, machine, on, show, status
+from _lab import deploy, fits, machine, on, rate, show, status
 from clients import Clients, must
+from topologies import inventory
 
 CLIENTS = 4
 SECONDS = 15
@@ -65,45 +61,17 @@ def deployed(lab, node, kind, variables):
     """The backend in another way, with empty mailboxes before and after."""
     on(node, f"{EMPTY}; {UNMOUNT}")
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "inventory"
-        source = Path(lab["inventory"])
-        shutil.copytree(source.parent, folder, ignore=shutil.ignore_patterns(".secrets"))
-        (folder / ".secrets").symlink_to(source.parent / ".secrets")
-        (folder / "hosts.yml").write_text(yaml.safe_dump(hosts_of(lab, kind)))
-        extra = Path(place) / "extra.yml"
-        extra.write_text(yaml.safe_dump({**variables, "dovecot_vip": ""}))
         hosts = node["name"] if kind == "own disk" else f"{node['name']},nfs1"
-        deploy("--inventory", folder / "hosts.yml", "--extra-vars", f"@{extra}", "--limit", hosts)
+        deploy(inventory(lab, Path(place) / "inventory", hosts_of(lab, kind)), limit=hosts, dovecot_vip="", **variables)
         on(node, f"{EMPTY} && systemctl start dovecot")
         yield
         on(node, f"{EMPTY}; {UNMOUNT}")
 
 
-def deploy(*words):
-    done = subprocess.run([CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(done.stdout)
-
-
-def rate(act):
-    """How often a second several clients at once can do something, each with a number of its own."""
-    end = time.monotonic() + SECONDS
-
-    def repeat(client):
-        count = 0
-        while time.monotonic() < end:
-            act(client)
-            count += 1
-        return count
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return sum(pool.map(repeat, range(CLIENTS))) / SECONDS
-
-
 def measure(title, clients, address, users):
-    deliveries = rate(lambda client: clients.deliver(users[client], host=address))
+    deliveries = rate(lambda client: clients.deliver(users[client], host=address), CLIENTS, SECONDS)
     sessions = [clients.connect_imap(user, host=address) for user in users]
-    fetches = rate(lambda client: look(sessions[client]))
+    fetches = rate(lambda client: look(sessions[client]), CLIENTS, SECONDS)
     for session in sessions:
         session.logout()
     show(title, f"{deliveries:6.1f} deliveries a second, {fetches:6.1f} fetches")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import imaplib
 import json
-import shutil
 import smtplib
 import threading
 import time
 import uuid
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 
-import yaml
 from clients import eventually, must
 
 # All users in one visit to the node; four lines of the answer are one user.
@@ -62,17 +59,6 @@ def cut_off(pair, packets=""):
         yield mend
     finally:
         mend()
-
-
-def inventory_of_one(inventory, folder, node):
-    """A copy of the pair's inventory with one of its nodes alone, as a single server; gives the path of its hosts."""
-    source = Path(inventory).parent
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".secrets"))
-    (folder / ".secrets").symlink_to(source / ".secrets")
-    backends = {"hosts": {node["name"]: {"ansible_host": node["address"]}}}
-    hosts = folder / "hosts.yml"
-    hosts.write_text(yaml.safe_dump({"dovecot_cluster": {"children": {"dovecot_backends": backends}}}))
-    return hosts
 
 
 def difference(one, other):

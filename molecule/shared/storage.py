@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import imaplib
 import re
-import shutil
 import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from clients import eventually, must
 
@@ -63,17 +61,6 @@ def unmount(*nodes):
     """Dovecot goes with its storage."""
     for node in nodes:
         node.run(f"systemctl stop dovecot && systemctl stop {MOUNT}")
-
-
-@contextmanager
-def deployed(ansible, lab, folder, variant, *words):
-    """The same machines as another of the inventories has them."""
-    source = Path(lab["inventory"]).parents[1] / variant
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".secrets"))
-    (folder / ".secrets").symlink_to(Path(lab["inventory"]).parent / ".secrets")
-    done = ansible("site.yml", "--inventory", folder / "hosts.yml", *words)
-    assert done.returncode == 0, done.stdout[-3000:]
-    yield
 
 
 class Worker:

@@ -8,7 +8,8 @@ import time
 import pytest
 from clients import eventually
 from interruptions import at_task, interrupt
-from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, inventory_of_one
+from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted
+from topologies import inventory, single_server
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_an_empty_node_in_the_place_of_a_dead_one_gets_its_mail_back(pair, clien
 def single(pair, lab, ansible, tmp_path):
     """mail1 as this collection deploys a single server, with the mail that it had; mail2 is a bare machine."""
     node = next(node for node in lab["nodes"] if node["name"] == pair[0].name)
-    hosts = inventory_of_one(lab["inventory"], tmp_path / "single", node)
+    hosts = inventory(lab, tmp_path / "single", single_server(node))
     emptied(pair[1])
     done = ansible("site.yml", "--inventory", hosts, "--extra-vars", "dovecot_vip=''")
     assert done.returncode == 0, done.stdout[-3000:]

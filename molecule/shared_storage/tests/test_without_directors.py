@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from clients import eventually
-from storage import assert_same_mail, deployed, empty, no_mailbox_broken, unmount, work_at_once
+from storage import assert_same_mail, empty, no_mailbox_broken, unmount, work_at_once
+from topologies import inventory
 
 MINUTES = 2
 
@@ -13,8 +14,10 @@ MINUTES = 2
 def both(nodes, lab, ansible, tmp_path_factory):
     backends = nodes.of("dovecot_backends")
     unmount(*backends)
-    with deployed(ansible, lab, tmp_path_factory.mktemp("simple") / "inventory", "shared_storage_simple"):
-        yield backends
+    hosts = inventory(lab, tmp_path_factory.mktemp("simple") / "inventory", variant="shared_storage_simple")
+    done = ansible("site.yml", "--inventory", hosts)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return backends
 
 
 def test_the_settings_are_the_conservative_ones(both):
