@@ -32,6 +32,13 @@ def mounted_at(mountinfo, path):
     return found
 
 
+def mount_point_of(mountinfo, path):
+    """Where the file system is mounted that has I(path), and the kernel's name of it."""
+    inside = path.rstrip("/") + "/"
+    points = [(unescaped(line.split()[4]), line.partition(" - ")[2].split()[0]) for line in mountinfo.splitlines()]
+    return max((point for point in points if inside.startswith(point[0].rstrip("/") + "/")), key=lambda point: len(point[0]))
+
+
 def unescaped(text):
     """The kernel writes a blank as C(\\040)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

@@ -38,6 +38,9 @@ options:
   mail_user:
     description: The name of the mail user, to tell whether there is one and with which numbers.
     type: str
+  export:
+    description: The folder that the node exports by NFS, to tell whether its file system is mounted again after a restart.
+    type: path
   packages:
     description: Debian packages that the node needs.
     type: list
@@ -99,11 +102,13 @@ mail_account:
   returned: always
   type: dict
   sample: {"uid": 5000, "gid": 5000}
-mail_filesystem:
-  description: The file system that is mounted at O(mail_home) itself; null when none is.
+mounted_by_hand:
+  description:
+    - Where the file system with O(export) is mounted, when the machine does not mount it when it starts, since neither
+      C(/etc/fstab) nor a unit has it; null otherwise.
   returned: always
   type: str
-  sample: nfs4
+  sample: /srv
 clock:
   description: The node's clock, in seconds since 1970.
   returned: always
@@ -146,7 +151,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mount_point_of, mounted_at
 
 # Where the package lists are still empty, the release tells what it would install.
 FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
@@ -232,11 +237,13 @@ def account(name):
     return {"uid": found.pw_uid, "gid": found.pw_gid}
 
 
-def filesystem_at(path):
-    """What is mounted at I(path) itself."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as stream:
-        mount = mounted_at(stream.read(), path)
-    return mount["filesystem"] if mount else None
+def mounted_by_hand(module, mountinfo, export):
+    """Where the file system with I(export) is mounted, when nothing mounts it again after a restart."""
+    point, filesystem = mount_point_of(mountinfo, os.path.realpath(export))
+    if point == "/" or filesystem == "zfs":  # which mounts its own without systemd
+        return None
+    _rc, fragment, _err = module.run_command(["systemctl", "show", "--property=FragmentPath", "--value", "--", point])
+    return None if fragment.strip() else point
 
 
 def candidate_version(module):
@@ -252,6 +259,7 @@ def main():
             "vip": {"type": "str"},
             "mail_home": {"type": "path"},
             "mail_user": {"type": "str"},
+            "export": {"type": "path"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
         },
@@ -276,7 +284,9 @@ def main():
     interfaces = {address: interface for interface, address in addresses}
     units = states(module, module.params["units"])
     mail_home = module.params["mail_home"] or os.devnull
-    filesystem = filesystem_at(mail_home)
+    with open("/proc/self/mountinfo", encoding="utf-8") as stream:
+        mountinfo = stream.read()
+    export = module.params["export"]
     module.exit_json(
         changed=False,
         dovecot_version=version or candidate_version(module) or version_of_release(os_release),
@@ -286,9 +296,9 @@ def main():
         address_interface=interfaces.get(module.params["address"]),
         addresses=[address for _interface, address in addresses],
         clock=time.time(),
-        has_mail=not filesystem and any(files for _folder, _folders, files in os.walk(mail_home)),
+        has_mail=not mounted_at(mountinfo, mail_home) and any(files for _folder, _folders, files in os.walk(mail_home)),
         mail_account=account(module.params["mail_user"] or ""),
-        mail_filesystem=filesystem,
+        mounted_by_hand=mounted_by_hand(module, mountinfo, export) if export else None,
         holds_vip=module.params["vip"] in interfaces,
         filling=first_line(FILLING),
         idle_units=[name for name, state in units.items() if state != ("active", "enabled")],

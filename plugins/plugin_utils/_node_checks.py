@@ -45,6 +45,13 @@ def check_addresses(nodes):
                    f"{', '.join(node['addresses']) or 'none'}): correct dovecot_address or ansible_host")
 
 
+def check_exports(nodes):
+    for name, node in nodes.items():
+        if node["mounted_by_hand"]:
+            yield (f"{name}: its export is on the file system at {node['mounted_by_hand']}, which was mounted by hand; after a "
+                   f"restart the backends would find an empty folder there: add it to /etc/fstab")
+
+
 def check_filling(nodes, filled):
     for name, node in nodes.items():
         if node["filling"] == "filling" and name != filled:
@@ -83,4 +90,4 @@ def check_clocks(sharing, asked):
                    f"all keep time by NTP, as with chrony")
 
 
-CHECKS = (check_versions, check_hostnames, check_addresses)
+CHECKS = (check_versions, check_hostnames, check_addresses, check_exports)

@@ -35,6 +35,25 @@ def test_before_a_node_is_changed_its_clock_its_mail_user_and_its_own_mail_are_l
     assert "changed=1" not in told, "a node was changed before the refusal"
 
 
+def test_an_export_that_would_be_an_empty_folder_after_a_restart_of_its_server(nodes, ansible):
+    nodes["nfs1"].run("mount -t tmpfs tmpfs /mnt")
+    try:
+        told = refusal(ansible, "site.yml", "-e", "dovecot_nfs_server_export=/mnt/mail")
+    finally:
+        nodes["nfs1"].run("umount /mnt")
+    assert "nfs1: its export is on the file system at /mnt, which was mounted by hand" in told and "/etc/fstab" in told
+    assert "changed=1" not in told, "a node was changed before the refusal"
+
+
+def test_an_nfs_server_that_would_not_start_with_its_machine_is_told(nodes, ansible):
+    nodes["nfs1"].run("systemctl disable nfs-server")
+    try:
+        told = refusal(ansible, "verify.yml", "--limit", "nfs1")
+    finally:
+        nodes["nfs1"].run("systemctl enable nfs-server")
+    assert "nfs-server.service of nfs1 is not running, or would not after a restart: systemctl enable --now nfs-server" in told
+
+
 def test_where_the_export_belongs_to_somebody_else_dovecot_is_not_started(nodes, mail2, ansible):
     unmount(mail2)
     nodes["nfs1"].run("chown 0:0 /srv/mail && chmod 0755 /srv/mail")

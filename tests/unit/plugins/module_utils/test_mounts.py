@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at, not_in_force
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mount_point_of, mounted_at, not_in_force
 
 MOUNTINFO = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -33,6 +33,17 @@ def test_a_folder_on_another_file_system_is_no_mount():
 def test_the_last_of_several_mounts_counts():
     hidden = MOUNTINFO + "60 41 0:50 / /var/vmail rw - tmpfs tmpfs rw\n"
     assert mounted_at(hidden, "/var/vmail")["filesystem"] == "tmpfs"
+
+
+@pytest.mark.parametrize(("path", "point"), [
+    ("/srv/mail", ("/", "ext4")),
+    ("/", ("/", "ext4")),
+    ("/var/vmail", ("/var/vmail", "nfs4")),
+    ("/var/vmail/example.org", ("/var/vmail", "nfs4")),
+    ("/var/vmail2", ("/", "ext4")),
+])
+def test_the_file_system_that_has_a_folder(path, point):
+    assert mount_point_of(MOUNTINFO, path) == point
 
 
 def test_the_recommended_options_are_in_force():

@@ -7,7 +7,8 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _node_c
 
 def node(**found):
     return {"dovecot_version": "2.3.19.1", "distribution": "Debian GNU/Linux 12 (bookworm)", "hostname": "a1",
-            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], "filling": None, **found}
+            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], "filling": None,
+            "mounted_by_hand": None, **found}
 
 
 def test_a_debian_12_node_passes():
@@ -33,6 +34,12 @@ def test_cloned_nodes_with_one_host_name_are_refused():
 def test_an_address_that_the_node_does_not_have_is_refused():
     (sentence,) = _node_checks.problems({"a1": node(address_interface=None, addresses=["192.0.2.9"])})
     assert "no interface with its dovecot_address 198.51.100.31 (it has 192.0.2.9)" in sentence
+
+
+def test_an_export_that_would_be_empty_after_a_restart_of_its_server_is_refused():
+    (sentence,) = _node_checks.problems({"nfs1": node(mounted_by_hand="/srv")})
+    assert "nfs1: its export is on the file system at /srv, which was mounted by hand" in sentence
+    assert sentence.endswith("add it to /etc/fstab")
 
 
 def test_a_node_whose_filling_was_interrupted_is_refused_but_by_the_playbook_that_goes_on():
