@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -72,6 +73,19 @@ def test_without_its_storage_dovecot_neither_runs_nor_writes(backends, clients, 
     # nobody has to do anything when the server is reached again
     eventually(lambda: node.host.run("systemctl is-active dovecot").stdout.strip() == "active", 90, "Dovecot's return")
     assert node.run("findmnt --noheadings --output FSTYPE /var/vmail").strip() == "nfs4"
+
+
+def test_the_mount_takes_no_port_of_dovecot(backends):
+    """The kernel chooses one of its own at random, now among two of which Dovecot must have the upper."""
+    node = backends[0]
+    node.run("systemctl stop dovecot mailcluster-dovecot-mount-point")
+    node.run("sysctl -w sunrpc.min_resvport=992 sunrpc.max_resvport=993")
+    try:
+        node.run("systemctl start dovecot")
+        assert node.run("cat /proc/sys/sunrpc/max_resvport").strip() == "992"
+        assert re.search(r":992\s+198.51.100.71:2049", node.run("ss --numeric --tcp dst 198.51.100.71"))
+    finally:
+        node.run("sysctl -w sunrpc.min_resvport=665 && systemctl start dovecot")
 
 
 def test_when_a_backend_dies_under_deliveries_its_users_go_on_at_the_other(users, clients, nodes, backends, lab_node):
