@@ -22,21 +22,25 @@ def mounted_at(mountinfo, path):
 
     I(mountinfo): the text of /proc/self/mountinfo.  Reading it asks no file server, so it answers when that does not.
     """
-    found = None
-    for line in mountinfo.splitlines():
-        left, _separator, right = line.partition(" - ")
-        place, filesystem = unescaped(left.split()[4]), right.split()
-        if place == path:
-            found = {"source": unescaped(filesystem[1]), "filesystem": filesystem[0],
-                     "options": left.split()[5].split(",") + filesystem[2].split(",")}
-    return found
+    return mounts(mountinfo).get(path)
 
 
 def mount_point_of(mountinfo, path):
     """Where the file system is mounted that has I(path), and the kernel's name of it."""
-    inside = path.rstrip("/") + "/"
-    points = [(unescaped(line.split()[4]), line.partition(" - ")[2].split()[0]) for line in mountinfo.splitlines()]
-    return max((point for point in points if inside.startswith(point[0].rstrip("/") + "/")), key=lambda point: len(point[0]))
+    inside, found = path.rstrip("/") + "/", mounts(mountinfo)
+    point = max((point for point in found if inside.startswith(point.rstrip("/") + "/")), key=len)
+    return point, found[point]["filesystem"]
+
+
+def mounts(mountinfo):
+    """Mount point to what is mounted there; of several the last, which hides the others."""
+    found = {}
+    for line in mountinfo.splitlines():
+        left, _separator, right = line.partition(" - ")
+        place, filesystem = left.split(" "), right.split(" ")  # a source may be empty
+        found[unescaped(place[4])] = {"source": unescaped(filesystem[1]), "filesystem": filesystem[0],
+                                      "options": place[5].split(",") + filesystem[2].split(",")}
+    return found
 
 
 def unescaped(text):

@@ -30,9 +30,15 @@ def test_a_folder_on_another_file_system_is_no_mount():
     assert mounted_at(MOUNTINFO, "/var") is None
 
 
+def test_a_mount_without_a_source():
+    nameless = MOUNTINFO + "60 22 0:50 / /mnt rw shared:3 - tmpfs  rw,size=1k\n"
+    assert mounted_at(nameless, "/mnt") == {"source": "", "filesystem": "tmpfs", "options": ["rw", "rw", "size=1k"]}
+
+
 def test_the_last_of_several_mounts_counts():
     hidden = MOUNTINFO + "60 41 0:50 / /var/vmail rw - tmpfs tmpfs rw\n"
     assert mounted_at(hidden, "/var/vmail")["filesystem"] == "tmpfs"
+    assert mount_point_of(hidden, "/var/vmail/example.org") == ("/var/vmail", "tmpfs")
 
 
 @pytest.mark.parametrize(("path", "point"), [
