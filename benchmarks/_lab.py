@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 UNFIT = 77
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "molecule" / "shared"))
+
+from topologies import inventory  # noqa: E402
 
 
 def status():
@@ -37,14 +40,20 @@ def on(node, command):
     return subprocess.run([*node["ssh"], command], capture_output=True, text=True, check=True).stdout
 
 
-def deploy(inventory=None, limit=None, **variables):
+def deploy(hosts=None, limit=None, **variables):
     """The running nodes as this inventory has them, or as their own."""
-    words = [*(["--inventory", inventory] if inventory else []), *(["--limit", limit] if limit else []),
+    words = [*(["--inventory", hosts] if hosts else []), *(["--limit", limit] if limit else []),
              "--extra-vars", json.dumps(variables)]
     done = subprocess.run([CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(done.stdout)
+
+
+def deploy_as(lab, tree, limit=None, **variables):
+    """The running nodes as these hosts have them."""
+    with tempfile.TemporaryDirectory() as place:
+        deploy(inventory(lab, Path(place) / "inventory", tree), limit, **variables)
 
 
 def rate(act, clients, seconds):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-from _lab import count, deploy, fits, machine, on, rate, show, spread, status
+from _lab import count, deploy, deploy_as, fits, machine, on, rate, show, spread, status
 from clients import Clients, must
-from topologies import inventory, single_server
+from topologies import single_server
 
 SENDERS = 4
 SECONDS = 20
@@ -53,10 +51,9 @@ def quiet(node, seconds=600):
 
 def load(lab, clients, users, pair):
     user = users[-1]
-    with tempfile.TemporaryDirectory() as folder:
-        on(pair[1], "systemctl stop keepalived dovecot")
-        deploy(inventory(lab, Path(folder) / "single", single_server(pair[0])), dovecot_vip="")
-        alone = deliveries(clients, users[:-1], pair[0])
+    on(pair[1], "systemctl stop keepalived dovecot")
+    deploy_as(lab, single_server(pair[0]), dovecot_vip="")
+    alone = deliveries(clients, users[:-1], pair[0])
     deploy()
     with clients.imap(user, host=pair[0]["address"]) as connection:
         connection.create("Lag")
@@ -85,13 +82,13 @@ def clean_up(clients, users, pair):
     quiet(pair[0])
 
 
-def fill(lab, pair):
+def fill(pair):
     """Users with mail on one node, none on the other; how long until the other has all, by connections."""
     one, other = pair
     names = [f"bench{number:04}@example.org" for number in range(USERS)]
     users = [{"name": name, "password": HASH} for name in names]
     for connections in CONNECTIONS:
-        deploy(lab["inventory"], dovecot_users=users, dovecot_replication_max_conns=connections)
+        deploy(dovecot_users=users, dovecot_replication_max_conns=connections)
         on(other, "systemctl stop dovecot; rm -rf /var/lib/dovecot/replicator.db /var/vmail/example.org/bench*")
         if connections == CONNECTIONS[0]:
             seed(one, names)
@@ -131,7 +128,7 @@ def main():
     users = sorted(clients.passwords)
     print(f"\nA replicated pair, {machine()}")
     load(lab, clients, users, pair)
-    fill(lab, pair)
+    fill(pair)
 
 
 if __name__ == "__main__":

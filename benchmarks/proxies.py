@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from _lab import deploy, fits, machine, rate, show, status
+from _lab import deploy, deploy_as, fits, machine, rate, show, status
 from clients import Clients
-from topologies import inventory
 
 CLIENTS = 8
 SECONDS = 10
@@ -53,9 +51,8 @@ def implicit_proxies(lab):
     backends = yaml.safe_load(Path(lab["inventory"]).read_text())["dovecot_cluster"]["children"]["dovecot_backends"]
     tree = {"dovecot_cluster": {"children": {
         "dovecot_backends": backends, "dovecot_implicit_proxies": {"hosts": dict.fromkeys(backends["hosts"])}}}}
-    with tempfile.TemporaryDirectory() as place:
-        deploy(inventory(lab, Path(place) / "inventory", tree), dovecot_vip="")
-        yield
+    deploy_as(lab, tree, dovecot_vip="")
+    yield
     deploy()
 
 

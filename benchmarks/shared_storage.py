@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from _lab import deploy, fits, machine, on, rate, show, status
+from _lab import deploy, deploy_as, fits, machine, on, rate, show, status
 from clients import Clients, must
-from topologies import inventory
 
 CLIENTS = 4
 SECONDS = 15
@@ -60,12 +58,11 @@ UNMOUNT = "systemctl stop dovecot; systemctl stop var-vmail.mount 2>/dev/null; !
 def deployed(lab, node, kind, variables):
     """The backend in another way, with empty mailboxes before and after."""
     on(node, f"{EMPTY}; {UNMOUNT}")
-    with tempfile.TemporaryDirectory() as place:
-        hosts = node["name"] if kind == "own disk" else f"{node['name']},nfs1"
-        deploy(inventory(lab, Path(place) / "inventory", hosts_of(lab, kind)), limit=hosts, dovecot_vip="", **variables)
-        on(node, f"{EMPTY} && systemctl start dovecot")
-        yield
-        on(node, f"{EMPTY}; {UNMOUNT}")
+    hosts = node["name"] if kind == "own disk" else f"{node['name']},nfs1"
+    deploy_as(lab, hosts_of(lab, kind), hosts, dovecot_vip="", **variables)
+    on(node, f"{EMPTY} && systemctl start dovecot")
+    yield
+    on(node, f"{EMPTY}; {UNMOUNT}")
 
 
 def measure(title, clients, address, users):
