@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,8 @@ def test(wanted: list[str], *, without_vms: bool = False) -> int:
     beside = [name for name in wanted if name in WITHOUT_NODES]
     told = beside_each_other(beside) if len(beside) > 1 else {}
     results = [told.get(name) or (Result(name, LEFT_OUT, 0) if name in left_out else _run(name, parts[name])) for name in wanted]
-    print(f"\n{summary(results)}", flush=True)
+    failures = [line for result in results if result.outcome == FAILED for line in failed_tests(result.part)]
+    print("\n".join([*([""] if failures else []), *failures, "", summary(results)]), flush=True)
     return 1 if any(result.outcome == FAILED for result in results) else 0
 
 
@@ -103,9 +105,28 @@ def summary(results: list[Result]) -> str:
     return f"{render(rows)}\n\n{total}"
 
 
+def report_of(part: str) -> Path:
+    """Where pytest tells, in JUnit's format, what came of the tests of a part."""
+    return paths.LAB / "tests" / f"{part}.xml"
+
+
+def failed_tests(part: str) -> list[str]:
+    """A line for each test of a part that has failed, since its own words may be thousands of lines above."""
+    if not report_of(part).exists():
+        return []
+    lines = []
+    for case in ElementTree.parse(report_of(part)).iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+        for wrong in [*case.iter("failure"), *case.iter("error")]:
+            reason = wrong.get("message", "").partition("\n")[0]
+            lines.append(f"{part}: {name}: {reason}")
+    return lines
+
+
 def _run(name: str, part: Callable[[], bool]) -> Result:
     say(f"\n=== Test: {name}")
     begin = time.monotonic()
+    report_of(name).unlink(missing_ok=True)
     try:
         passed = part()
     except LabError as error:
@@ -147,7 +168,7 @@ def check_sanity() -> bool:
 
 
 def unit() -> bool:
-    return _all_of([["pytest", "tests/unit"]])
+    return _all_of([["pytest", "tests/unit", f"--junit-xml={report_of('unit')}"]])
 
 
 def scenario(name: str) -> bool:
@@ -160,7 +181,10 @@ def scenario(name: str) -> bool:
         try:
             command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
             # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
-            state = {"MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name)}
+            state = {
+                "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
+                "PYTEST_ADDOPTS": f"--junit-xml={report_of(name)}",
+            }
             return stream(command, env=_environment() | state, cwd=paths.ROOT) == 0
         finally:
             nodes.remove()

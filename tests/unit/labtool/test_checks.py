@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +85,19 @@ def test_parts_without_nodes_run_beside_each_other_and_are_told_in_their_order(m
     assert checks.test(["lint", "unit"]) == 1
     told = capfd.readouterr().out
     assert told.index("said by lint") < told.index("said by unit") < told.index("lint  passed") < told.index("unit  FAILED")
+
+
+def test_the_summary_names_the_tests_that_have_failed_and_why(monkeypatch, tmp_path, capsys):
+    (tmp_path / "test_mail.py").write_text("def test_arrives():\n    assert False, 'two messages are lost'\n\n"
+                                           "def test_is_read():\n    pass\n")
+
+    def part():
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={checks.report_of('ideal')}", tmp_path]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+    monkeypatch.setattr(checks.paths, "LAB", tmp_path)
+    monkeypatch.setattr(checks, "_parts", lambda: {"lint": lambda: True, "ideal": part})
+    assert checks.test(["ideal"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told.index("ideal: test_mail::test_arrives: AssertionError: two messages are lost") < told.index("0 passed, 1 failed")
+    assert not [line for line in told if "test_is_read" in line]
