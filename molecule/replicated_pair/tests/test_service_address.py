@@ -12,6 +12,7 @@ from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, 
 AWAY = 12  # seconds
 # clients may wait that long; what it is on this machine tells ./lab bench vip_failover
 BOUND = 15  # seconds
+VRRP = 112  # the number of the IP protocol
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_user_who_cannot_be_synchronised_does_not_move_the_vip(pair, vip_holde
 @pytest.fixture
 def vrrp_cut(pair, lab, vip_holder):
     """Cuts VRRP between the nodes, so that both hold the VIP; a function that mends it, at the end of the test at the latest."""
-    with cut_off(pair, "ip protocol vrrp") as mend:
+    with cut_off(pair, f"ip protocol {VRRP}") as mend:
         eventually(lambda: all(f" {lab['vip']}/" in node.run("ip -oneline address") for node in pair), 20,
                    "a VIP that both nodes hold")
         yield mend
