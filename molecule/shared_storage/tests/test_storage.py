@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from clients import eventually
 from pairs import Load, assert_nothing_lost
-from storage import MOUNT, boxes_of, home_of, no_mailbox_broken
+from storage import MOUNT, UNFINISHED_SAVE, boxes_of, home_of, no_mailbox_broken
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_when_a_backend_dies_under_deliveries_its_users_go_on_at_the_other(
     clients.deliver(users[0])
     victim = home_of(users[0], nodes)
     survivors = [node for node in backends if node is not victim]
-    with no_mailbox_broken(survivors, unfinished_saves=True), Load(clients, users) as load:
+    with no_mailbox_broken(survivors, but=UNFINISHED_SAVE), Load(clients, users) as load:
         time.sleep(8)
         lab_node.kill(victim)
         taken = len(load.delivered[users[0]])
@@ -120,7 +120,7 @@ def test_nothing_is_lost_when_the_nfs_server_restarts_under_load(users, clients,
 
 
 def test_nothing_is_lost_when_the_nfs_server_loses_its_power_under_load(users, clients, boxes, nodes, backends, lab_node):
-    with no_mailbox_broken(backends, unfinished_saves=True), under_load(clients, users, boxes):
+    with no_mailbox_broken(backends, but=UNFINISHED_SAVE), under_load(clients, users, boxes):
         lab_node.kill(nodes["nfs1"])
         lab_node.start(nodes["nfs1"])
 
