@@ -53,6 +53,9 @@ class Node:
         except RuntimeError:  # ssh itself failed
             return False
 
+    def holds(self, address):
+        return f" {address}/" in self.run("ip -oneline address")
+
     def doveadm(self, *words):
         """The rows that doveadm prints."""
         return json.loads(self.run("doveadm -f json " + " ".join(["%s"] * len(words)), *words) or "[]")
@@ -88,7 +91,7 @@ def vip_holder(lab, nodes):
     def holder():
         holders = [
             node for node in candidates
-            if node.is_up() and f" {lab['vip']}/" in node.run("ip -oneline address")
+            if node.is_up() and node.holds(lab["vip"])
         ]
         assert len(holders) == 1, f"the VIP is held by {[node.name for node in holders]}"
         return holders[0]

@@ -120,8 +120,7 @@ def test_a_user_who_cannot_be_synchronised_does_not_move_the_vip(pair, vip_holde
 def vrrp_cut(pair, lab, vip_holder):
     """Cuts VRRP between the nodes, so that both hold the VIP; a function that mends it, at the end of the test at the latest."""
     with cut_off(pair, f"ip protocol {VRRP}") as mend:
-        eventually(lambda: all(f" {lab['vip']}/" in node.run("ip -oneline address") for node in pair), 20,
-                   "a VIP that both nodes hold")
+        eventually(lambda: all(node.holds(lab["vip"]) for node in pair), 20, "a VIP that both nodes hold")
         yield mend
     eventually(vip_holder, 20, "a VIP that one node holds")
 

@@ -73,7 +73,7 @@ def watched_vip(node, address):
     def look():
         began = time.monotonic()
         while not end.wait(0.5):
-            if f" {address}/" not in node.run("ip -oneline address"):
+            if not node.holds(address):
                 missed.append(time.monotonic() - began)
     thread = threading.Thread(target=look)
     thread.start()
