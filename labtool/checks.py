@@ -53,8 +53,7 @@ def test(wanted: list[str], *, without_vms: bool = False) -> int:
     beside = [name for name in wanted if name in WITHOUT_NODES]
     told = beside_each_other(beside) if len(beside) > 1 else {}
     results = [told.get(name) or (Result(name, LEFT_OUT, 0) if name in left_out else _run(name, parts[name])) for name in wanted]
-    failures = [line for result in results if result.outcome == FAILED for line in failed_tests(result.part)]
-    print("\n".join([*([""] if failures else []), *failures, "", summary(results)]), flush=True)
+    print(f"\n{summary(results)}", flush=True)
     return 1 if any(result.outcome == FAILED for result in results) else 0
 
 
@@ -102,7 +101,8 @@ def summary(results: list[Result]) -> str:
     total = f"{count[PASSED]} passed, {count[FAILED]} failed"
     if count[LEFT_OUT]:
         total += f", {count[LEFT_OUT]} left out (--without-vms)"
-    return f"{render(rows)}\n\n{total}"
+    failures = [line for result in results if result.outcome == FAILED for line in failed_tests(result.part)]
+    return "\n\n".join(filter(None, ["\n".join(failures), render(rows), total]))
 
 
 def report_of(part: str) -> Path:
