@@ -103,6 +103,21 @@ def test_a_backend_that_an_operator_took_down_stays_down(nodes, mail_flows, heal
     director.run("doveadm director up %s", backend.address)
 
 
+def test_a_backend_that_just_got_the_users_of_another_may_be_slow(nodes, mail_flows, healed):
+    """To send them all back would overload the other in turn, and so on. Dovecot hangs here, as slow as can be."""
+    other, backend = nodes.pair_of("a")
+    director = nodes.of("dovecot_directors")[0]
+    director.run("doveadm director down %s", other.address)
+    time.sleep(4)  # each monitor looks once
+    director.run("doveadm director up %s", other.address)
+    backend.run("systemctl kill --signal=STOP dovecot")
+    time.sleep(15)  # longer than the monitor needs to take a backend out that hangs
+    state = state_of(backend, nodes)
+    backend.run("systemctl kill --signal=CONT dovecot")
+    assert state == "up"
+    mail_flows()
+
+
 def test_what_was_delivered_while_a_backend_was_down_is_on_it_afterwards(
         nodes, clients, users, replicated, healed):
     backend, partner = nodes.pair_of("a")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import pytest
@@ -12,13 +15,19 @@ A1, A2, B1 = "a1", "a2", "b1"
 
 
 @pytest.fixture(scope="module")
-def decide():
+def monitor():
     source = jinja2.Template(TEMPLATE.read_text()).render(
         ansible_managed="", dovecot_director_monitor_interval=2, dovecot_director_monitor_timeout=3,
-        dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_ports={"imap": 143})
+        dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
+        dovecot_ports={"imap": 143})
     namespace = {"__name__": "monitor"}
     exec(compile(source, str(TEMPLATE), "exec"), namespace)
-    return namespace["decide"]
+    return SimpleNamespace(**namespace)
+
+
+@pytest.fixture
+def decide(monitor):
+    return monitor.decide
 
 
 ALL_UP = {A1: ("a", True), A2: ("a", True), B1: ("b", True)}
@@ -54,3 +63,54 @@ def test_what_the_monitor_took_out_is_put_back_after_three_successes(decide):
 
 def test_what_an_operator_took_out_stays_out(decide):
     assert decide({**ALL_UP, A1: ("a", False)}, {**HEALTHY, A1: 99}, set()) == []
+
+
+@pytest.mark.parametrize("why", ["down", "drained"])
+def test_when_a_backend_goes_out_the_others_of_its_partition_get_its_users(monitor, why):
+    after = {**ALL_UP, A1: ("a", False)}
+    assert monitor.receivers(ALL_UP, after) == {A2}
+
+
+def test_when_a_backend_is_removed_the_others_of_its_partition_get_its_users(monitor):
+    assert monitor.receivers(ALL_UP, {A2: ("a", True), B1: ("b", True)}) == {A2}
+
+
+def test_nobody_gets_users_while_nothing_changes_or_a_backend_comes_back(monitor):
+    down = {**ALL_UP, A1: ("a", False)}
+    assert monitor.receivers({}, ALL_UP) == set()
+    assert monitor.receivers(down, down) == set()
+    assert monitor.receivers(down, ALL_UP) == set()
+
+
+def test_a_silent_backend_has_failed_unless_it_may_be_slow(monitor):
+    assert monitor.count(5, monitor.SILENT, False) == -1
+    assert monitor.count(-1, monitor.SILENT, False) == -2
+    assert monitor.count(-2, monitor.SILENT, True) == 0
+
+
+def test_a_backend_that_may_be_slow_and_is_dead_has_failed(monitor):
+    assert monitor.count(-2, monitor.DEAD, True) == -3
+
+
+def test_a_backend_that_may_be_slow_is_still_no_place_for_the_users_of_another(monitor):
+    silent = monitor.count(9, monitor.SILENT, True)
+    assert monitor.decide(ALL_UP, {**HEALTHY, A1: -9, A2: silent}, set()) == []
+
+
+@pytest.mark.parametrize("said, seen", [(b"* OK Dovecot ready.\r\n", "greets"), (b"", "silent"), (b"* BYE\r\n", "dead")])
+def test_what_a_check_sees_of_a_backend_that_takes_connections(monitor, monkeypatch, said, seen):
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        monkeypatch.setitem(monitor.check.__globals__, "PORT", server.getsockname()[1])
+        monkeypatch.setitem(monitor.check.__globals__, "TIMEOUT", 0.5)
+        checked = pool.submit(monitor.check, "127.0.0.1")
+        connection, _address = server.accept()
+        with connection:
+            connection.sendall(said)
+            assert checked.result() == seen
+
+
+def test_what_a_check_sees_where_nobody_listens(monitor, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setitem(monitor.check.__globals__, "PORT", port)
+    assert monitor.check("127.0.0.1") == "dead"
