@@ -156,8 +156,8 @@ def assert_same_mail(clients, user, nodes, workers):
         {name for worker in workers for name in getattr(worker, what)} for what in ("added", "tried", "expunging", "expunged"))
     seen = {}
     for node in nodes:
-        eventually(lambda node=node: boxes_of(clients, [user], host=node.address), 60, f"a login at {node.name}")
-        seen[node.name] = boxes_of(clients, [user], host=node.address)[user]["messages"]
+        boxes = eventually(lambda node=node: boxes_of(clients, [user], host=node.address), 60, f"a login at {node.name}")
+        seen[node.name] = boxes[user]["messages"]
         found = Counter(entry[4].strip("<>") for entry in seen[node.name])
         lost, unknown = added - expunging - found.keys(), found.keys() - (tried - expunged)
         assert not lost, f"on {node.name} {len(lost)} are missing"
