@@ -64,7 +64,7 @@ def check_hidden_mail(sharing):
     for name, (node, declared) in sharing.items():
         if node["has_mail"]:
             yield (f"{name}: has mail in {declared['path']} on its own disk, which the shared storage would hide: copy it to the "
-                   f"storage (doveadm sync), and move the folder away")
+                   f"storage, and move the folder away (docs/shared_storage.md, An existing server's mail)")
 
 
 def check_mail_accounts(sharing):

@@ -29,7 +29,7 @@ def test_before_a_node_is_changed_its_clock_its_mail_user_and_its_own_mail_are_l
         told = refusal(ansible, "site.yml")
     finally:
         mail2.run("date --set '-1 hour' && rm -r /var/vmail/example.org && usermod --uid 5000 vmail && systemctl start dovecot")
-    assert "mail2: has mail in /var/vmail on its own disk, which the shared storage would hide: copy it" in told
+    assert "mail2: has mail in /var/vmail on its own disk, which the shared storage would hide: copy it to the storage" in told
     assert re.search(r"mail2: its clock is 3\d\d\d s ahead of this machine's", told) and "keep time by NTP" in told
     assert "mail2: its user vmail has uid 5001 and gid 5000" in told and "usermod" in told
     assert "changed=1" not in told, "a node was changed before the refusal"

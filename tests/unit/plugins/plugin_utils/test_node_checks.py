@@ -69,7 +69,7 @@ def test_a_node_with_shared_storage_passes_deployed_or_bare():
 
 def test_mail_that_the_shared_storage_would_hide_is_refused():
     (sentence,) = sharing(has_mail=True)
-    assert "a1: has mail in /var/vmail on its own disk, which the shared storage would hide: copy it" in sentence
+    assert "a1: has mail in /var/vmail on its own disk, which the shared storage would hide: copy it to the storage" in sentence
 
 
 def test_another_number_of_the_mail_user_is_refused():
