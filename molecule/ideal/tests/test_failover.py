@@ -111,10 +111,11 @@ def test_a_backend_that_just_got_the_users_of_another_may_be_slow(nodes, mail_fl
     time.sleep(4)  # each monitor looks once
     director.run("doveadm director up %s", other.address)
     backend.run("systemctl kill --signal=STOP dovecot")
-    time.sleep(15)  # longer than the monitor needs to take a backend out that hangs
-    state = state_of(backend, nodes)
-    backend.run("systemctl kill --signal=CONT dovecot")
-    assert state == "up"
+    try:
+        time.sleep(15)  # longer than the monitor needs to take a backend out that hangs
+        assert state_of(backend, nodes) == "up"
+    finally:
+        backend.run("systemctl kill --signal=CONT dovecot")
     mail_flows()
 
 

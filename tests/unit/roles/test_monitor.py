@@ -65,8 +65,7 @@ def test_what_an_operator_took_out_stays_out(decide):
     assert decide({**ALL_UP, A1: ("a", False)}, {**HEALTHY, A1: 99}, set()) == []
 
 
-@pytest.mark.parametrize("why", ["down", "drained"])
-def test_when_a_backend_goes_out_the_others_of_its_partition_get_its_users(monitor, why):
+def test_when_a_backend_goes_out_the_others_of_its_partition_get_its_users(monitor):
     after = {**ALL_UP, A1: ("a", False)}
     assert monitor.receivers(ALL_UP, after) == {A2}
 
