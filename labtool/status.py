@@ -118,7 +118,7 @@ def services_of(cluster: Cluster, node: Node) -> list[str]:
     """What must run on a node."""
     services = list(tier_of(node)[1])
     if "dovecot_replicated" in node.groups:
-        services.append("mailcluster-dovecot-partner")
+        services += ["mailcluster-dovecot-partner", "mailcluster-dovecot-changes"]
     if cluster.may_hold_vip(node) and "keepalived" not in services:
         services.append("keepalived")
     return services

@@ -114,7 +114,7 @@ UNITS = {
     "dovecot_proxies": "dovecot",
     "dovecot_directors": "dovecot",
     "dovecot_backends": "dovecot",
-    "dovecot_replicated": "mailcluster-dovecot-partner",
+    "dovecot_replicated": "mailcluster-dovecot-partner mailcluster-dovecot-changes",
     "dovecot_nfs_servers": "nfs-server",
 }
 
