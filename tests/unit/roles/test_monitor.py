@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +17,12 @@ A1, A2, B1 = "a1", "a2", "b1"
 
 @pytest.fixture(scope="module")
 def monitor():
-    source = jinja2.Template(TEMPLATE.read_text()).render(
-        ansible_managed="", dovecot_director_monitor_interval=2, dovecot_director_monitor_timeout=3,
+    environment = jinja2.Environment()
+    environment.filters["to_json"] = json.dumps
+    source = environment.from_string(TEMPLATE.read_text()).render(
+        ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
         dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
-        dovecot_ports={"imap": 143})
+        dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
     namespace = {"__name__": "monitor"}
     exec(compile(source, str(TEMPLATE), "exec"), namespace)
     return SimpleNamespace(**namespace)
@@ -113,3 +116,36 @@ def test_what_a_check_sees_where_nobody_listens(monitor, monkeypatch):
         port = server.getsockname()[1]
     monkeypatch.setitem(monitor.check.__globals__, "PORT", port)
     assert monitor.check("127.0.0.1") == "dead"
+
+
+def test_a_delivery_to_a_backend_that_is_gone_ends_and_a_session_once_the_backend_is_out(monitor):
+    deliveries, sessions = [24], [143, 110, 4190]
+    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -2})) == {}
+    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3})) == {A1: deliveries}
+    assert dict(monitor.gone({**ALL_UP, A1: ("a", False)}, {**HEALTHY, A1: -3})) == {A1: deliveries + sessions}
+
+
+LISTED = """username\tproto\tsrc ip\tdest ip\tport
+alice\timap\t192.0.2.7\ta1\t143
+username\tservice\tsrc-ip\tdest-ip\tdest-port
+bob\tpop3\t192.0.2.7\ta2\t110
+"""
+
+
+def test_sessions_are_read_though_each_process_repeats_the_header(monitor):
+    assert monitor.read_sessions(LISTED) == {("alice", "a1"), ("bob", "a2")}
+    assert monitor.read_sessions("") == set()
+
+
+def test_a_session_strays_when_the_ring_sends_its_user_elsewhere(monitor):
+    assert monitor.find_strays({("alice", "a1"), ("bob", "a2")}, {"alice": "a2", "bob": "a2"}, ALL_UP) == {("alice", "a1")}
+
+
+def test_of_a_user_whom_the_ring_does_not_know_a_session_strays_at_a_backend_that_takes_nobody(monitor):
+    sessions = {("alice", "a1"), ("bob", "a2")}
+    assert monitor.find_strays(sessions, {}, ALL_UP) == set()
+    assert monitor.find_strays(sessions, {}, {**ALL_UP, A1: ("a", False)}) == {("alice", "a1")}
+
+
+def test_who_is_assigned_to_a_backend_that_was_taken_down_without_a_flush_stays(monitor):
+    assert monitor.find_strays({("alice", "a1")}, {"alice": "a1"}, {**ALL_UP, A1: ("a", False)}) == set()
