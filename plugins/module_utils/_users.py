@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import UserUnknown, refuse_failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import DoveadmError, UserUnknown, refuse_failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._values import is_mask
 
 NO_USER = 67  # exit status
@@ -35,6 +35,24 @@ def userdb_field(doveadm, user, field):
 def is_replicated(doveadm, user):
     """Whether the replicator keeps I(user); one with C(noreplicate) it drops at the first attempt."""
     return userdb_field(doveadm, user, "noreplicate") is None
+
+
+def replicated(doveadm, names):
+    """Those of I(names) whom the replicator keeps, and name to error of those whom the database lists and cannot look up."""
+    kept, broken, unknown = [], {}, {}
+    for name in names:
+        try:
+            if is_replicated(doveadm, name):
+                kept.append(name)
+        except UserUnknown as error:
+            unknown[name] = str(error)
+        except DoveadmError as error:
+            broken[name] = str(error)
+    if unknown:
+        # who was removed meanwhile is no failure
+        listed = matching(doveadm, ["*"])
+        broken.update({name: error for name, error in unknown.items() if name in listed})
+    return kept, broken
 
 
 def passdb_field(doveadm, user, field):

@@ -94,6 +94,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
     InvalidValue,
     MaintenanceFailed,
     TimedOut,
+    UserUnknown,
     refuse_failure,
 )
 
@@ -196,15 +197,21 @@ def converge(doveadm, params, check_mode):
     if not params["actions"]:
         raise InvalidValue("actions: is empty: name at least one of %s" % ", ".join(ACTIONS))
     users = _users.matching(doveadm, params["users"])
-    changes, failed = {}, {}
+    changes, failed, unknown = {}, {}, {}
     for user in users:
         try:
             maintain_user(doveadm, params, user, check_mode, changes)
+        except UserUnknown as error:
+            unknown[user] = str(error)
         except DoveadmError as error:
             failed[user] = str(error)
         if not doveadm.left():
             raise TimedOut("the time given was over after %s, the %d. of %d users: raise timeout and run it again, what was "
                            "done is done" % (user, users.index(user) + 1, len(users)))
+    if unknown:
+        # who was removed meanwhile needs no maintenance
+        listed = _users.matching(doveadm, ["*"])
+        failed.update({user: error for user, error in unknown.items() if user in listed})
     found = {"users": len(users), "changes": changes, "failed_users": failed}
     if failed:
         raise MaintenanceFailed("failed for %d of %d users: %s" % (

@@ -118,15 +118,21 @@ returns:
   elements: str
   sample: ["bob@example.org"]
 failed_users:
-  description: Whose synchronisation failed.
-  returned: O(wait=true), success and failure
+  description: Whose synchronisation failed, or who cannot be looked up in the user database.
+  returned: O(wait=true), or on failure
   type: list
   elements: str
   sample: []
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _users, _values
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue, SyncFailed, TimedOut, UserUnknown
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    DoveadmError,
+    InvalidValue,
+    SyncFailed,
+    TimedOut,
+    UserUnknown,
+)
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
 
 OPTIONS = {
@@ -226,6 +232,8 @@ def absent(doveadm, replicator, params, known, check_mode):
                 returns.append(name)
         except UserUnknown:
             pass
+        except DoveadmError:
+            returns.append(name)  # when the database can be asked again
         if not check_mode:
             replicator.remove(name)
     return returns
@@ -246,11 +254,17 @@ def converge(doveadm, params, check_mode):
         params = dict(params, user=meant[0])
         known = replicator.users(meant[0])
     # one with noreplicate would be dropped again by the replicator, and be added by each run
-    names = [name for name in to_change(params, meant, known) if name in known or _users.is_replicated(doveadm, name)]
+    wanted = to_change(params, meant, known)
+    new, broken = _users.replicated(doveadm, [name for name in wanted if name not in known])
+    names = [name for name in wanted if name in known or name in new]
     after = dict(known)
     began = doveadm.clock()
     if not check_mode and names:
         tell(replicator, params, names, known)
+    if broken:
+        raise SyncFailed("%d of %d users cannot be looked up: %s; the others were told. Mend their entries in the user database"
+                         % (len(broken), len(meant), "; ".join("%s: %s" % item for item in sorted(broken.items())[:5])),
+                         {"failed_users": sorted(broken)})
     if check_mode:
         after.update({name: forecast(params, known.get(name)) for name in names})
         return result(params, known, after, names)

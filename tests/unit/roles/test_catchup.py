@@ -1,8 +1,9 @@
-"""The nightly catch-up: what it tells of users who need a second try."""
+"""The nightly catch-up: what becomes of each user, and what it tells of them."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import jinja2
@@ -11,12 +12,11 @@ import pytest
 TEMPLATE = Path(__file__).resolve().parents[3] / "roles/replication/templates/catchup.py.j2"
 
 
-@pytest.fixture
-def program():
+def rendered(node):
     environment = jinja2.Environment()
     environment.filters.update(to_json=json.dumps, split=str.split)
     source = environment.from_string(TEMPLATE.read_text()).render(
-        ansible_managed="", inventory_hostname="mail1", dovecot_doveadm_port=12345, dovecot_replication_transport="tcp",
+        ansible_managed="", inventory_hostname=node, dovecot_doveadm_port=12345, dovecot_replication_transport="tcp",
         dovecot_replication_catchup_spread=0, dovecot_replication_dsync_parameters="-d -N",
         __dovecot_self={"partition": "pair"}, __dovecot_partner={"address": "198.51.100.32"},
         __dovecot_topology={"partitions": {"pair": ["mail1", "mail2"]}})
@@ -25,22 +25,100 @@ def program():
     return namespace
 
 
-def run(program, monkeypatch, capsys, attempts):
-    """Exit status and lines, where I(attempts) has what each try of a user comes to."""
+@pytest.fixture
+def program():
+    """With all users in this node's share."""
+    namespace = rendered("mail1")
+    namespace["is_mine"] = lambda user: True
+    return namespace
+
+
+class Node:
+    """A doveadm whose users are given: name to what each try to synchronise comes to, an error or nothing."""
+
+    def __init__(self, users):
+        self.users = users
+        self.listing = [sorted(users)]  # the last one stays
+        self.fields = {}  # user to the exit status and output of his look-up
+        self.differing = set()
+
+    def doveadm(self, *words):
+        rc, out, err = getattr(self, f"answer_{words[0].lstrip('-')}")(*words[1:])
+        return subprocess.CompletedProcess(words, rc, out, err)
+
+    def answer_user(self, *words):
+        if words == ("*",):
+            names = self.listing.pop(0) if len(self.listing) > 1 else self.listing[0]
+            return 0, "".join(f"{name}\n" for name in names), ""
+        return (*self.fields.get(words[-1], (0, "")), "")
+
+    def answer_f(self, *words):
+        return 0, "partner" if "-S" in words and words[words.index("-u") + 1] in self.differing else "", ""
+
+    def answer_sync(self, _u, user, *_parameters):
+        error = self.users[user].pop(0)
+        return (75, "", f"{error}\n") if error else (0, "", "")
+
+
+@pytest.fixture
+def run(program, monkeypatch, capsys):
+    """Exit status and lines of a catch-up on a node."""
     monkeypatch.setattr("sys.argv", ["catchup", "--now"])
-    monkeypatch.setitem(program, "users", lambda: sorted(attempts))
-    monkeypatch.setitem(program, "repair", lambda user: attempts[user].pop(0))
-    return program["main"](), capsys.readouterr().out.splitlines()
+    monkeypatch.setitem(program, "SETTLE", 0)
+
+    def run(node):
+        monkeypatch.setitem(program, "doveadm", node.doveadm)
+        return program["main"](), capsys.readouterr().out.splitlines()
+
+    return run
 
 
-def test_who_is_repaired_at_the_second_try_is_named(program, monkeypatch, capsys):
-    status, lines = run(program, monkeypatch, capsys, {"alice": [("", False)], "bob": [("no route", False), ("", True)]})
+def test_who_is_repaired_at_the_second_try_is_named(run):
+    node = Node({"alice": [""], "bob": ["no route", ""]})
+    node.differing = {"bob"}
+    status, lines = run(node)
     assert status == 0
     assert lines == ["repaired: bob", "full synchronisation: 2 users synchronised, 0 failed, 1 repaired, 0 s"]
 
 
-def test_who_fails_twice_is_named_with_the_reason(program, monkeypatch, capsys):
-    status, lines = run(program, monkeypatch, capsys, {"alice": [("", True)], "bob": [("no route", False)] * 2})
+def test_who_fails_twice_is_named_with_the_reason(run):
+    node = Node({"alice": [""], "bob": ["no route", "no route"]})
+    node.differing = {"alice"}
+    status, lines = run(node)
     assert status == 1
     assert lines == ["repaired: alice", "failed: bob: no route",
                      "full synchronisation: 1 users synchronised, 1 failed, 1 repaired, 0 s"]
+
+
+def test_who_is_not_replicated_is_left_alone(run):
+    node = Node({"alice": [""], "bob": []})
+    node.fields["bob"] = 0, "y\n"
+    assert run(node) == (0, ["full synchronisation: 1 users synchronised, 0 failed, 0 repaired, 0 s"])
+
+
+def test_who_cannot_be_looked_up_fails_and_keeps_nobody_from_it(run):
+    node = Node({"alice": [], "bob": [""]})
+    node.fields["alice"] = 75, ""
+    assert run(node) == (1, ["failed: alice: exit status 75",
+                             "full synchronisation: 1 users synchronised, 1 failed, 0 repaired, 0 s"])
+
+
+def test_who_was_removed_meanwhile_is_named_and_is_no_failure(run):
+    node = Node({"alice": [], "bob": [""]})
+    node.fields["alice"], node.listing = (67, ""), [["alice", "bob"], ["bob"]]
+    assert run(node) == (0, ["gone: alice: removed from the user database meanwhile",
+                             "full synchronisation: 1 users synchronised, 0 failed, 0 repaired, 0 s"])
+
+
+def test_who_is_listed_still_and_is_not_found_fails(run):
+    """Dovecot says the same of an entry that it cannot use, as of one with a wrong uid."""
+    node = Node({"alice": [], "bob": [""]})
+    node.fields["alice"] = 67, ""
+    status, lines = run(node)
+    assert status == 1
+    assert lines[0].startswith("failed: alice: the user database lists this user, but does not find him")
+
+
+def test_each_user_is_one_of_the_two_nodes_affair():
+    is_mine = rendered("mail1")["is_mine"], rendered("mail2")["is_mine"]
+    assert {tuple(mine(f"user{number}") for mine in is_mine) for number in range(20)} == {(True, False), (False, True)}
