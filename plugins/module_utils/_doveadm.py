@@ -64,6 +64,10 @@ class UserUnknown(DoveadmError):
     """The user database has no such user."""
 
 
+class UserListIncomplete(DoveadmError):
+    """The user database lists a part of its users, or none; who is missing is not known."""
+
+
 class MailboxUnknown(DoveadmError):
     """The user has no such mailbox."""
 
@@ -110,6 +114,10 @@ MEANINGS = (
     ("ring sync timed out", RingNotSynced,
      "Is every director of the ring running and able to reach the ring port of the others? See "
      "'doveadm director ring status' on each"),
+    ("user listing returned failure", UserListIncomplete,
+     "The list is not whole: a directory has a size limit (500 entries in OpenLDAP, 1,000 in Active Directory), which must be "
+     "raised for Dovecot's account, since Dovecot 2.3 does not ask page by page; or a database could not be asked, see "
+     "journalctl -u dovecot"),
     ("try again later", TryAgain, "Run it again in a moment"),
     ("already being moved", TryAgain, "Run it again in a moment"),
     ("gethostname(", HostUnknown, "Give an address, or a name that this node can resolve"),

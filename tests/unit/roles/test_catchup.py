@@ -39,6 +39,7 @@ class Node:
     def __init__(self, users):
         self.users = users
         self.listing = [sorted(users)]  # the last one stays
+        self.listing_status = 0
         self.fields = {}  # user to the exit status and output of his look-up
         self.differing = set()
 
@@ -49,7 +50,7 @@ class Node:
     def answer_user(self, *words):
         if words == ("*",):
             names = self.listing.pop(0) if len(self.listing) > 1 else self.listing[0]
-            return 0, "".join(f"{name}\n" for name in names), ""
+            return self.listing_status, "".join(f"{name}\n" for name in names), ""
         return (*self.fields.get(words[-1], (0, "")), "")
 
     def answer_f(self, *words):
@@ -117,6 +118,21 @@ def test_who_is_listed_still_and_is_not_found_fails(run):
     status, lines = run(node)
     assert status == 1
     assert lines[0].startswith("failed: alice: the user database lists this user, but does not find him")
+
+
+def test_of_a_list_that_is_cut_the_part_is_synchronised_and_the_catch_up_fails(run):
+    node = Node({"alice": [""], "bob": [""]})
+    node.listing_status = 75
+    status, lines = run(node)
+    assert status == 1
+    assert lines[0].startswith("incomplete: doveadm user '*' lists 2 users and fails") and "size limit" in lines[0]
+    assert lines[1:] == ["full synchronisation: 2 users synchronised, 0 failed, 0 repaired, 0 s"]
+
+
+def test_who_is_not_in_a_list_that_is_cut_is_not_said_to_be_gone(run):
+    node = Node({"alice": [], "bob": [""]})
+    node.fields["alice"], node.listing, node.listing_status = (67, ""), [["alice", "bob"], ["bob"]], 75
+    assert any(line.startswith("failed: alice") for line in run(node)[1])
 
 
 def test_each_user_is_one_of_the_two_nodes_affair():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import jinja2
@@ -35,15 +36,23 @@ class World:
         self.synchronised = {"alice": 100.0, "bob": 100.0}  # when each last was
         self.failed, self.queued = set(), {"alice", "bob"}
         self.told, self.said = [], []
+        self.listed, self.complete = {"alice", "bob"}, True  # by the user database
+        self.listings = 0
         self.asked = 0  # times that the partner was
-        self.watch = program["Watch"](self.replicator, self.answers, lambda: self.vip_here,
+        self.watch = program["Watch"](self.replicator, self.listing, self.answers, lambda: self.vip_here,
                                       self.said.append, lambda: self.now)
 
     def answers(self):
         self.asked += 1
         return self.partner_answers
 
+    def listing(self):
+        self.listings += 1
+        return self.listed, self.complete
+
     def replicator(self, *words):
+        if words[0] == "add":
+            self.synchronised.update(dict.fromkeys(self.listed - set(self.synchronised)))
         if words[0] != "status":
             self.told.append(" ".join(words))
             return ""
@@ -193,6 +202,7 @@ def test_a_user_who_fails_later_is_queued_again_too(world):
 
 def test_many_failed_users_are_queued_in_one_go(world):
     world.synchronised = {f"user{number}": 100.0 for number in range(101)}
+    world.listed = set(world.synchronised)
     world.failed = set(world.synchronised)
     world.rounds(20)
     assert world.told == ["replicate *", "replicate -- *"]
@@ -214,3 +224,61 @@ def test_a_user_who_was_never_synchronised_counts_as_missing(world):
     world.synchronise("alice", "bob")
     world.synchronised["new"] = None
     assert world.rounds(3)
+
+
+def test_a_list_of_users_that_is_cut_keeps_the_vip_and_nothing_is_said_to_be_whole(world):
+    world.vip_here, world.complete = True, False
+    world.rounds(3)
+    world.synchronise("alice", "bob")
+    assert world.rounds(20)
+    assert len(world.said) == 2
+    assert world.said[0].startswith("doveadm user '*' lists 2 users and fails")
+    assert world.said[1] == "mail2 answers: synchronising all users"
+
+
+def test_a_list_that_is_cut_is_asked_for_again_less_often_the_longer_it_lasts(world):
+    world.complete = False
+    world.rounds(3)
+    world.synchronise("alice", "bob")
+    world.rounds(1200)
+    assert 6 <= world.listings <= 10, "every five minutes at last"
+
+
+def test_when_the_list_is_whole_again_who_was_not_in_it_is_synchronised_before_the_vip_may_go(world):
+    world.vip_here, world.complete = True, False
+    world.rounds(3)
+    world.synchronise("alice", "bob")
+    world.rounds(3)
+    world.listed, world.complete = {"alice", "bob", "carol"}, True
+    assert world.rounds(20)
+    assert "add -- *" in world.told
+    world.synchronise("carol")
+    assert not world.rounds(12)
+    assert world.said[2:] == ["doveadm user '*' lists all users, 3",
+                              "all 3 users are synchronised with mail2, 24 s after it answered"]
+
+
+def test_who_is_listed_but_not_known_to_the_replicator_is_made_known(world):
+    """Its own listing failed when it started, or the user is new."""
+    world.vip_here = True
+    world.listed = {"alice", "bob", "carol"}
+    world.rounds(3)
+    world.synchronise("alice", "bob")
+    assert world.rounds(5)
+    assert world.told[:2] == ["add -- *", "replicate *"]
+    world.synchronise("carol")
+    assert not world.rounds(5)
+
+
+def test_a_whole_list_is_asked_for_once(world):
+    world.rounds(3)
+    world.synchronise("alice", "bob")
+    world.rounds(1000)
+    assert world.listings == 1
+
+
+def test_a_list_is_whole_when_doveadm_says_so(program, monkeypatch):
+    for status, complete in ((0, True), (75, False)):
+        done = subprocess.CompletedProcess([], status, "alice\nbob\n", "")
+        monkeypatch.setitem(program, "run", lambda *argv, done=done: done)
+        assert program["listing"]() == ({"alice", "bob"}, complete)

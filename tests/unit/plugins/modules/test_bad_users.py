@@ -1,4 +1,4 @@
-"""A user who is listed and cannot be looked up keeps nobody else from what is done for all."""
+"""A user who is listed and cannot be looked up keeps nobody else from what is done for all; a list that is cut is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _doveadm
-from ansible_collections.mailcluster.dovecot.plugins.modules import mailbox_maintenance, replicator_user
+from ansible_collections.mailcluster.dovecot.plugins.modules import mailbox_maintenance, replicator_user, user_info
 
 
 class Node:
@@ -17,11 +17,14 @@ class Node:
         self.rc = rc
         self.listings = list(listings)  # the last one stays
         self.told = []
+        self.answer_of_list = None
 
     def doveadm(self):
         return _doveadm.Doveadm(lambda argv, _seconds: self.answer(argv[1:]))
 
     def answer(self, words):
+        if words[:2] == ["user", "--"] and self.answer_of_list:
+            return self.answer_of_list
         if words[:2] == ["user", "--"]:
             names = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
             return 0, "".join(f"{name}\n" for name in names), ""
@@ -66,3 +69,17 @@ def test_who_was_removed_meanwhile_is_no_failure(work):
 def test_who_is_listed_still_and_is_not_found_is_one(work, failure):
     with pytest.raises(failure, match="bob"):
         work(Node(rc=67))
+
+
+def list_users(node):
+    return user_info.converge(node.doveadm(), {"users": ["*"], "expected": []}, False)
+
+
+@pytest.mark.parametrize("work", [present, purge, list_users])
+def test_a_list_that_is_cut_is_not_taken_for_the_whole(work):
+    node = Node(rc=0)
+    node.answer_of_list = 75, "alice\n", ("Error: auth-master: userdb list: User listing returned failure\n"
+                                          "Fatal: user listing failed\n")
+    with pytest.raises(_doveadm.UserListIncomplete, match="size limit .* must be raised for Dovecot's account"):
+        work(node)
+    assert node.told == []
