@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, named
 
 NETWORK = {"tls", "tls_verify", "ca", "ca_file"}
@@ -62,6 +63,8 @@ def _keys(database):
             yield f"{key}: '{database[key]}' is no list: write [{database[key]}]; with several the first that answers is asked"
     if database.get("ca") and "-----BEGIN " not in str(database["ca"]):
         yield "ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the nodes use ca_file"
+    elif has_private_key(database.get("ca")):
+        yield "ca: (value not shown) has a private key in it: give the authority's certificate only, and keep its key elsewhere"
     plain = [str(uri) for uri in database.get("uris") or [] if str(uri).startswith("ldap://")]
     if plain and database.get("tls", True):
         yield (f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "

@@ -13,6 +13,7 @@ import re
 import shlex
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks, _storage_checks
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
     parse_address,
@@ -219,6 +220,9 @@ def check_tls(vars, topology, **_rest):
         elif vars.get(text) and "-----BEGIN " not in str(vars[text]):
             yield (f"{text}: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
                    f"nodes use {path}")
+    if has_private_key(vars.get("dovecot_tls_cert")):
+        yield ("dovecot_tls_cert: (value not shown) has a private key in it, as a combined file does: give the certificate with "
+               "its chain only, and the key in dovecot_tls_key")
 
 
 def check_users(vars, topology, **_rest):
@@ -288,6 +292,9 @@ def check_replication(vars, topology, **_rest):
     elif authority and "-----BEGIN " not in authority:
         yield ("dovecot_replication_ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
                "nodes use dovecot_replication_ca_file")
+    elif has_private_key(authority):
+        yield ("dovecot_replication_ca: (value not shown) has a private key in it, which the mail user could read: give the "
+               "authority's certificate only, and keep its key away from the nodes")
     quota = str(vars.get("dovecot_backend_quota") or "")
     if quota.startswith("dict"):
         yield _shared_quota("dovecot_backend_quota", quota)

@@ -313,5 +313,6 @@ def files(databases, place):
         if database["driver"] == "mysql" and database["tls"]:
             found.append({"content": mysql_options(database), "dest": mysql_options_file(database)})
         if database.get("ca"):
-            found.append({"content": database["ca"], "dest": database["authority"]})
+            # read by Dovecot's auth process, which is not root
+            found.append({"content": database["ca"], "dest": database["authority"], "group": "dovecot", "mode": "0640"})
     return found

@@ -137,3 +137,10 @@ def test_special_folders_exist(clients, users):
         listing = b"\n".join(must(connection.list())).decode()
     for flag in (r"\Drafts", r"\Junk", r"\Sent", r"\Trash"):
         assert flag in listing
+
+
+def test_only_root_reads_the_certificate_and_its_key(nodes):
+    for node in (*nodes.of("dovecot_directors"), *nodes.of("dovecot_backends")):
+        for name in ("cert", "key"):
+            file = node.host.file(f"/etc/dovecot/tls/{name}.pem")
+            assert (file.user, file.mode) == ("root", 0o600)

@@ -147,6 +147,9 @@ def user(**fields):
     return {"name": "zoe@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$abcdefgh$ijkl", **fields}
 
 
+COMBINED = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\nMHc\n"
+
+
 REFUSALS = {
     "a partition with one node": (
         one_node_in_partition,
@@ -196,6 +199,9 @@ REFUSALS = {
     "no certificate": (
         variables(dovecot_tls_cert=""),
         ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
+    "a certificate with its key": (
+        variables(dovecot_tls_cert=COMBINED),
+        ["dovecot_tls_cert: (value not shown) has a private key in it", "the key in dovecot_tls_key"]),
     "a user with an unknown partition": (
         variables(dovecot_users=[user(partition="z")]),
         ["dovecot_users: zoe@example.org has the partition 'z'", "set it to one of a, b"]),
@@ -270,6 +276,9 @@ PAIR_REFUSALS = {
     "a path for the authority": (
         variables(dovecot_replication_transport="tcps", dovecot_replication_ca="/etc/ssl/ca.pem"),
         ["dovecot_replication_ca: (value not shown) is no PEM text", "use dovecot_replication_ca_file"]),
+    "an authority with its key": (
+        variables(dovecot_replication_transport="tcps", dovecot_replication_ca=COMBINED),
+        ["dovecot_replication_ca: (value not shown) has a private key in it", "keep its key away from the nodes"]),
     "a partner given by hand": (
         variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12345"}}),
         ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"]),
@@ -330,6 +339,9 @@ PARTITIONED_REFUSALS = {
     "a key that no driver has": (
         ldap(url="ldap://198.51.100.61"),
         ["dovecot_user_databases: ldap: 'url' is unknown there", "use auth_bind, base"]),
+    "the authority of a directory with its key": (
+        ldap(ca=COMBINED),
+        ["dovecot_user_databases: ldap: ca: (value not shown) has a private key in it", "keep its key elsewhere"]),
     "a filter without the user": (
         ldap(filter="(objectClass=inetOrgPerson)"),
         ["dovecot_user_databases: ldap: filter: '(objectClass=inetOrgPerson)' does not contain the user", "put %u"]),

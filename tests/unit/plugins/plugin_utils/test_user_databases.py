@@ -175,3 +175,8 @@ def test_no_unknown_value_leads_to_a_server():
     known = re.search(r"~;(\^\(.*?\)\$);;", found).group(1)
     for value in ("198.51.100.99", "c", "", "aa", "mail.example.org"):
         assert not re.search(known, value)
+
+
+def test_an_authority_is_read_by_the_auth_process_and_by_nobody_else():
+    files = user_databases([dict(LDAP, ca="PEM")], DEDICATED["nodes"]["a1"], DEDICATED)["files"]
+    assert files[1] == {"content": "PEM", "dest": "/etc/dovecot/databases/ldap.ca.pem", "group": "dovecot", "mode": "0640"}
