@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import secrets
 import time
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _inventory_checks, _node_checks, _topology
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _inventory_checks, _node_checks, _secrets, _topology
 
 
 class ActionModule(ActionBase):
@@ -21,11 +22,12 @@ class ActionModule(ActionBase):
         spec, args = self.validate_argument_spec(
             argument_spec={
                 "vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""},
-                "storage": {"type": "dict", "default": {}}, "asked_at": {"type": "float"}},
+                "storage": {"type": "dict", "default": {}}, "asked_at": {"type": "float"},
+                "secrets": {"type": "dict", "default": {}}},
         )
         if args["nodes"] is not None:
             asked = (args["asked_at"], time.time()) if args["asked_at"] else None
-            found = _node_checks.problems(args["nodes"], args["filled"], args["storage"], asked)
+            found = _node_checks.problems(args["nodes"], args["filled"], args["storage"], asked, args["secrets"])
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
@@ -34,11 +36,14 @@ class ActionModule(ActionBase):
             node["users"] = self._users(task_vars["hostvars"], name)
         topology = _topology.derive(groups, given, vip=args["vars"].get("dovecot_vip"))
         storage = self._storage(task_vars["hostvars"], topology, given)
+        readings = self._readings(task_vars["hostvars"], topology, args["vars"])
         found = _inventory_checks.problems(
-            {"groups": groups, "topology": topology, "vars": args["vars"], "given": given}
+            {"groups": groups, "topology": topology, "vars": args["vars"], "given": given, "secrets": readings}
         )
+        nonce = secrets.token_hex(16)
         return self._refuse_or("The inventory cannot be deployed", found, {
-            "changed": False, "topology": topology, "storage": storage, "time": time.time()})
+            "changed": False, "topology": topology, "storage": storage, "time": time.time(), "nonce": nonce,
+            "secrets": self._declared(readings, nonce)})
 
     @staticmethod
     def _given(hostvars, name):
@@ -77,6 +82,21 @@ class ActionModule(ActionBase):
                 "max_clock_difference": host.get("dovecot_shared_storage_max_clock_difference", 1),
             }
         return storage
+
+    @staticmethod
+    def _readings(hostvars, topology, variables):
+        """Secret -> (node, value) pairs; one node is read twice, since a lookup may give another value each time."""
+        holders = _secrets.holders(topology, variables.get("dovecot_proxy_login"))
+        return {
+            variable: [(name, hostvars[name].get(variable, variables.get(variable))) for name in [*names, *names[:1]]]
+            for variable, names in holders.items()}
+
+    @staticmethod
+    def _declared(readings, nonce):
+        """Secret -> its digest, and the nodes that are to have it."""
+        return {
+            variable: {"digest": _secrets.digest(nonce, pairs[0][1]), "nodes": [name for name, _value in pairs[:-1]]}
+            for variable, pairs in readings.items() if pairs}
 
     @classmethod
     def _users(cls, hostvars, name):

@@ -41,6 +41,15 @@ options:
   export:
     description: The folder that the node exports by NFS, to tell whether its file system is mounted again after a restart.
     type: path
+  nonce:
+    description: The key with which secrets are digested, another in each run.
+    type: str
+  secrets:
+    description: Variables whose deployed values are to be compared.
+    type: list
+    elements: str
+    choices: [dovecot_doveadm_password, dovecot_proxy_master_password]
+    default: []
   packages:
     description: Debian packages that the node needs.
     type: list
@@ -135,6 +144,12 @@ inactive_units:
   returned: always
   type: list
   elements: str
+secrets:
+  description:
+    - Each of O(secrets) to a digest (HMAC with SHA-256, keyed with O(nonce)) of the value that is deployed; null when there is
+      none yet.
+  returned: always
+  type: dict
 missing_packages:
   description: Those of O(packages) that are not installed.
   returned: always
@@ -142,6 +157,9 @@ missing_packages:
   elements: str
 """
 
+import glob
+import hashlib
+import hmac
 import json
 import os
 import pwd
@@ -157,6 +175,14 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import
 FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
 KNOWN_23 = {"debian": (11,), "ubuntu": (20, 4)}
 # Written by playbooks/fill_node.yml
+# Where a secret stands: files, and what is around it there. A proxy has the master's in the fields of its databases.
+WORD = r"([A-Za-z0-9_.-]+)"
+DEPLOYED = {
+    "dovecot_doveadm_password": (["mailcluster.d/11-secrets.conf"], re.compile(r"^doveadm_password = (.+)$")),
+    "dovecot_proxy_master_password": (
+        ["proxy-master.passwd", "users.passwd", "databases/*.conf.ext"],
+        re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD))),
+}
 FILLING = "/var/lib/mailcluster-dovecot/filling"
 
 
@@ -228,6 +254,22 @@ def first_line(path):
         return None
 
 
+def deployed(secret, folder="/etc/dovecot"):
+    """The value of I(secret) that is on this node, None when there is none."""
+    names, pattern = DEPLOYED[secret]
+    for path in (path for name in names for path in sorted(glob.glob(os.path.join(folder, name)))):
+        with open(path, encoding="utf-8") as stream:
+            match = next(filter(None, map(pattern.search, stream)), None)
+        if match:
+            return next(filter(None, match.groups()))
+    return None
+
+
+def digest(nonce, text):
+    """What can be compared with another digest of the same run, and tells nothing of the text."""
+    return None if text is None else hmac.new(nonce.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
 def account(name):
     """The numbers of a user, None when there is no such user."""
     try:
@@ -260,6 +302,8 @@ def main():
             "mail_home": {"type": "path"},
             "mail_user": {"type": "str"},
             "export": {"type": "path"},
+            "nonce": {"type": "str", "no_log": True},
+            "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
         },
@@ -303,6 +347,7 @@ def main():
         filling=first_line(FILLING),
         idle_units=[name for name, state in units.items() if state != ("active", "enabled")],
         inactive_units=[name for name, (active, _file) in units.items() if active != "active"],
+        secrets={name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
         missing_packages=[package for package in wanted if package not in installed],
     )
 

@@ -42,6 +42,10 @@ options:
   asked_at:
     description: When this module judged the inventory, in seconds since 1970; the nodes were read after that.
     type: float
+  secrets:
+    description: What this module told of the secrets that all nodes share, when it judged the inventory.
+    type: dict
+    default: {}
   filled:
     description: The node that is being filled from its partner now. Any other that was not filled to the end is refused.
     type: str
@@ -64,6 +68,14 @@ time:
   description: The controller's clock, in seconds since 1970.
   returned: success, without O(nodes)
   type: float
+nonce:
+  description: The key of the digests in RV(secrets), made anew each time.
+  returned: success, without O(nodes)
+  type: str
+secrets:
+  description: Variable to the C(digest) of its value and to the C(nodes) that have it.
+  returned: success, without O(nodes)
+  type: dict
 storage:
   description: Name of each backend with shared storage to what is declared of it.
   returned: success, without O(nodes)

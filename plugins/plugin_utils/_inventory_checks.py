@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks, _storage_checks
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks, _secrets, _storage_checks
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
@@ -34,7 +34,8 @@ def problems(declared):
     """All sentences about what is wrong with I(declared), in the order of the checks.
 
     I(declared) has C(groups), C(topology), C(vars) (cluster-wide variables) and C(given)
-    (node name -> its own variables, as handed to C(_topology.derive), with C(settings)).
+    (node name -> its own variables, as handed to C(_topology.derive), with C(settings)), and
+    C(secrets) (variable -> node and value, as each node has it).
     """
     return [sentence for check in CHECKS for sentence in check(**declared)]
 
@@ -203,11 +204,15 @@ def check_secrets(vars, topology, **_rest):
     secret = vars.get("dovecot_doveadm_password") or ""
     if not isinstance(secret, str) or len(secret) < SECRET_LENGTH:
         state = f"has {len(secret)} characters" if secret and isinstance(secret, str) else "is missing"
-        yield (f"dovecot_doveadm_password: {state}, at least {SECRET_LENGTH} are needed: generate one with the "
-               f"password lookup as inventories/ideal does, and keep it out of version control")
+        yield (f"dovecot_doveadm_password: {state}, at least {SECRET_LENGTH} are needed: generate one, as with "
+               f"`openssl rand -hex 16`, and keep it in ansible-vault")
     elif not re.match(r"[\x21-\x7e]+\Z", secret) or re.search(r"[\"'\\#$]", secret):
         yield ("dovecot_doveadm_password: (value not shown) has spaces, quotes, backslashes, '#', '$' or "
                "non-ASCII characters, which a configuration file cannot carry: use letters and digits")
+
+
+def check_shared_secrets(secrets, **_rest):
+    yield from _secrets.differing(secrets)
 
 
 def check_tls(vars, topology, **_rest):
@@ -270,8 +275,8 @@ def check_proxies(vars, topology, **_rest):
         yield f"dovecot_proxy_login: '{how}' is unknown: set it to forward or master"
     elif how == "master" and len(secret) < SECRET_LENGTH:
         words = f"has {len(secret)} characters, at least {SECRET_LENGTH} are needed" if secret else "is missing"
-        yield (f"dovecot_proxy_master_password: {words}, and whoever knows it reads all mail: generate one, for example with "
-               f"the password lookup")
+        yield (f"dovecot_proxy_master_password: {words}, and whoever knows it reads all mail: generate one, as with "
+               f"`openssl rand -hex 16`, and keep it in ansible-vault")
     elif how == "master" and not re.match(r"[A-Za-z0-9_.-]+\Z", secret):
         yield ("dovecot_proxy_master_password: (value not shown) has other characters than letters, digits, '_', '-' and '.', "
                "which the databases' settings cannot hold: generate another")
@@ -387,6 +392,7 @@ CHECKS = (
     check_directors,
     check_networks,
     check_secrets,
+    check_shared_secrets,
     check_tls,
     check_user_databases,
     check_proxies,

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
 
-def problems(nodes, filled="", storage=None, asked=None):
+
+def problems(nodes, filled="", storage=None, asked=None, secrets=None):
     """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only.
 
     I(filled) is the node that playbooks/fill_node.yml is at work on.  I(storage): name of each backend with shared storage ->
-    what is declared of it.  I(asked): the controller's clock before the nodes were read, and after.
+    what is declared of it.  I(asked): the controller's clock before the nodes were read, and after.  I(secrets): what
+    all nodes are to share, as C(_secrets.changing) takes it.
     """
     found = [sentence for check in CHECKS for sentence in check(nodes)]
     found += check_filling(nodes, filled)
+    found += _secrets.changing(nodes, secrets or {})
     sharing = {name: (nodes[name], declared) for name, declared in (storage or {}).items() if name in nodes}
     return found + [*check_hidden_mail(sharing), *check_mail_accounts(sharing), *check_clocks(sharing, asked)]
 

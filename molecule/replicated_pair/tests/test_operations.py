@@ -263,3 +263,24 @@ def test_the_nightly_catch_up_tells_what_it_found(pair, clients):
     time.sleep(1)
     for node in pair:
         assert " 0 repaired" in node.run("/usr/local/libexec/mailcluster-dovecot/catchup --now")
+
+
+def test_a_secret_is_changed_on_both_nodes_or_on_none(pair, clients, ansible):
+    new = ("-e", "dovecot_doveadm_password=another-secret-of-this-pair")
+    before = [deployed_secret(node) for node in pair]
+    refused = ansible("site.yml", *new, "--limit", pair[0].name)
+    assert refused.returncode != 0
+    assert "is not the one that is deployed on mail1, and mail2 would keep" in re.sub(r"\s+", " ", refused.stdout)
+    assert [deployed_secret(node) for node in pair] == before
+    for given in (new, ()):
+        done = ansible("site.yml", *given)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert len({deployed_secret(node) for node in pair}) == 1
+        user = sorted(clients.passwords)[0]
+        clients.deliver(user)
+        await_equal(pair, [user])
+    assert [deployed_secret(node) for node in pair] == before
+
+
+def deployed_secret(node):
+    return node.run("cat /etc/dovecot/mailcluster.d/11-secrets.conf")

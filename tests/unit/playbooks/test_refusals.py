@@ -137,6 +137,10 @@ def names_that_are_templates(inventory):
         node["dovecot_users"] = [user(name="{{ inventory_hostname }}@example.org", partition="pair")]
 
 
+def another_secret_on_one_node(inventory):
+    inventory.partition_a["hosts"]["a2"]["dovecot_doveadm_password"] = "another-secret-of-32-characters"
+
+
 def variables(**given):
     def spoil(inventory):
         inventory.variables.update(given)
@@ -196,6 +200,12 @@ REFUSALS = {
     "a short secret": (
         variables(dovecot_doveadm_password="tooshort"),
         ["dovecot_doveadm_password: has 8 characters, at least 16", "generate one"]),
+    "another secret on one node": (
+        another_secret_on_one_node,
+        ["dovecot_doveadm_password: (values not shown) is another one for a2 than for", "set it once, for dovecot_cluster"]),
+    "another secret at each reading": (
+        variables(dovecot_doveadm_password="{{ lookup('ansible.builtin.password', '/dev/null') }}"),
+        ["dovecot_doveadm_password: (values not shown)", "at each reading", "as one in ansible-vault"]),
     "no certificate": (
         variables(dovecot_tls_cert=""),
         ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
@@ -378,6 +388,10 @@ PARTITIONED_REFUSALS = {
     "a master user without his secret": (
         variables(dovecot_proxy_login="master"),
         ["dovecot_proxy_master_password: is missing", "generate one"]),
+    "a master user with another secret at each reading": (
+        variables(dovecot_proxy_login="master",
+                  dovecot_proxy_master_password="{{ lookup('ansible.builtin.password', '/dev/null chars=ascii_letters') }}"),
+        ["dovecot_proxy_master_password: (values not shown)", "all nodes share it"]),
     "a partition in dovecot_users that has no node": (
         variables(dovecot_users=[user(partition="z")]),
         ["dovecot_users: zoe@example.org has the partition 'z', which no backend has"]),
@@ -529,6 +543,12 @@ def test_a_plain_password_is_not_printed(inventory):
     inventory.variables["dovecot_users"] = [user(password="correct-horse-battery")]
 
     assert "correct-horse-battery" not in inventory.deploy()
+
+
+def test_secrets_that_differ_are_not_printed(inventory):
+    another_secret_on_one_node(inventory)
+
+    assert "another-secret-of-32-characters" not in inventory.deploy()
 
 
 def test_all_mistakes_are_told_at_once(inventory):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.modules import node_info
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
 
 
 @pytest.mark.parametrize("debian, upstream", [
@@ -51,3 +52,38 @@ def test_the_states_of_units_are_told_apart_by_their_blocks():
              "Id=missing.service\nActiveState=inactive\nUnitFileState=\n")
     assert node_info.parse_units(shown) == {
         "dovecot.service": ("active", "enabled"), "missing.service": ("inactive", "")}
+
+
+MASTER = "dovecot_proxy_master_password"
+DEPLOYED = [
+    ("dovecot_doveadm_password", "mailcluster.d/11-secrets.conf", "# Ansible managed\ndoveadm_password = S3cret!of=all\n"),
+    (MASTER, "proxy-master.passwd", "# Ansible managed\nproxy:{PLAIN}S3cret-1::::::allow_real_nets=::1\n"),
+    (MASTER, "users.passwd", "al:{CRYPT}x::::::host=::1 master=proxy pass=S3cret-1 proxy=y\n"),
+    (MASTER, "databases/ldap.conf.ext", "dnpass=no\npass_attrs = mail=user,=master=proxy,=pass=S3cret-1,=x=y\n"),
+    (MASTER, "databases/pgsql.conf.ext",
+     "connect = host=db password=no\npassword_query = SELECT name AS \"user\", 'y' AS nopassword, 'S3cret-1' AS pass FROM a\n"),
+]
+
+
+@pytest.mark.parametrize("secret, name, text", DEPLOYED, ids=[row[1] for row in DEPLOYED])
+def test_a_secret_that_is_deployed_is_found(secret, name, text, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert node_info.deployed(secret, str(tmp_path)) == ("S3cret!of=all" if secret == "dovecot_doveadm_password" else "S3cret-1")
+
+
+@pytest.mark.parametrize("secret", node_info.DEPLOYED)
+def test_on_a_bare_node_there_is_none(secret, tmp_path):
+    assert node_info.digest("nonce", node_info.deployed(secret, str(tmp_path))) is None
+
+
+def test_a_proxy_that_forwards_the_users_password_has_no_masters(tmp_path):
+    (tmp_path / "users.passwd").write_text("al:::::::host=::1 nopassword=y proxy=y\n")
+    assert node_info.deployed("dovecot_proxy_master_password", str(tmp_path)) is None
+
+
+def test_node_and_controller_digest_alike_and_otherwise_in_each_run():
+    told = node_info.digest("nonce", "S3cret-1")
+    assert told == _secrets.digest("nonce", "S3cret-1") != _secrets.digest("other", "S3cret-1")
+    assert "S3cret" not in told

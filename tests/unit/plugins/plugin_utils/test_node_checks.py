@@ -8,7 +8,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _node_c
 def node(**found):
     return {"dovecot_version": "2.3.19.1", "distribution": "Debian GNU/Linux 12 (bookworm)", "hostname": "a1",
             "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], "filling": None,
-            "mounted_by_hand": None, **found}
+            "mounted_by_hand": None, "secrets": {}, **found}
 
 
 def test_a_debian_12_node_passes():
@@ -83,3 +83,31 @@ def test_a_clock_that_is_certainly_wrong_is_refused():
     (sentence,) = sharing(clock=990.0)
     assert "10 s behind" in sentence
     assert sharing(clock=1002.9) == [], "nobody knows that the clock is wrong"
+
+
+SECRET = "dovecot_doveadm_password"
+PAIR = {SECRET: {"digest": "new", "nodes": ["a1", "a2"]}}
+
+
+def with_secrets(**digests):
+    nodes = {name: node(hostname=name, secrets={SECRET: digest}) for name, digest in digests.items()}
+    return _node_checks.problems(nodes, secrets=PAIR)
+
+
+def test_a_secret_that_would_change_on_some_nodes_only_is_refused():
+    (sentence,) = with_secrets(a1="old")
+    assert sentence.startswith("dovecot_doveadm_password: (value not shown) is not the one that is deployed on a1, and a2 would")
+    assert "take the value that is deployed" in sentence and "run for all nodes at once" in sentence
+
+
+def test_with_all_nodes_in_the_run_a_secret_is_changed():
+    assert with_secrets(a1="old", a2="old") == []
+
+
+def test_a_change_that_was_interrupted_is_finished():
+    assert with_secrets(a1="new", a2="old") == []
+
+
+def test_a_part_of_the_nodes_may_be_deployed_with_the_secret_that_they_have_or_as_the_first():
+    assert with_secrets(a1="new") == []
+    assert with_secrets(a1=None) == []

@@ -1,0 +1,66 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The secrets that all nodes of a cluster share, and what can be wrong with them.
+
+What a node has is compared by a digest whose key is made for each run: nobody learns a secret from what is printed, nor
+whether it is that of another run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+DOVEADM, PROXY_MASTER = "dovecot_doveadm_password", "dovecot_proxy_master_password"
+
+
+def holders(topology, proxy_login):
+    """Variable -> the nodes that get it."""
+    having = {role: [name for name, node in topology["nodes"].items() if role in node["roles"]]
+              for role in ("server", "backend", "proxy")}
+    found = {DOVEADM: having["server"]}
+    if topology["proxies"] and proxy_login == "master":
+        found[PROXY_MASTER] = list(dict.fromkeys(having["backend"] + having["proxy"]))
+    return found
+
+
+def digest(nonce, text):
+    return hmac.new(nonce.encode(), str(text).encode(), hashlib.sha256).hexdigest()
+
+
+def differing(readings):
+    """Sentences about variables that are not the same for all; I(readings): variable -> (node, value) pairs."""
+    for variable, pairs in readings.items():
+        nodes_of = {}
+        for name, value in pairs:
+            nodes_of.setdefault(value, []).append(name)
+        if len(nodes_of) > 1:
+            rarest = min(nodes_of.values(), key=len)
+            others = _some(_others(pairs, rarest))
+            yield (f"{variable}: (values not shown) is another one for {_some(rarest)} than for {others}, or at each reading, "
+                   f"but all nodes share it: set it once, for dovecot_cluster, to a text that stays, as one in "
+                   f"ansible-vault; the password lookup with /dev/null makes another each time")
+
+
+def changing(nodes, declared):
+    """Sentences about secrets that this run would change on some of the nodes only.
+
+    I(nodes): reached node -> result of C(node_info).  I(declared): variable -> C(digest) and C(nodes), all that have it.
+    """
+    for variable, secret in declared.items():
+        reached = [name for name in secret["nodes"] if name in nodes]
+        away = [name for name in secret["nodes"] if name not in nodes]
+        stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, secret["digest"])]
+        if stale and away:
+            yield (f"{variable}: (value not shown) is not the one that is deployed on {_some(stale)}, and {_some(away)} would "
+                   f"keep the old one, not being reached in this run: take the value that is deployed (was it made anew in this "
+                   f"copy of the inventory?), or, to change it, run for all nodes at once")
+
+
+def _others(pairs, names):
+    return list(dict.fromkeys(name for name, _value in pairs if name not in names)) or names
+
+
+def _some(names):
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
