@@ -41,6 +41,9 @@ options:
   export:
     description: The folder that the node exports by NFS, to tell whether its file system is mounted again after a restart.
     type: path
+  certificate:
+    description: The file with the certificate that clients see, to tell when it expires.
+    type: path
   nonce:
     description: The key with which secrets are digested, another in each run.
     type: str
@@ -118,6 +121,13 @@ mounted_by_hand:
   returned: always
   type: str
   sample: /srv
+certificate:
+  description:
+    - Of O(certificate), C(file), C(until) (the day on which it expires) and C(days) (until then; below 0 when it has expired).
+      Null when there is no certificate in it, or no such file.
+  returned: always
+  type: dict
+  sample: {"file": "/etc/dovecot/tls/cert.pem", "until": "2027-11-27", "days": 364}
 clock:
   description: The node's clock, in seconds since 1970.
   returned: always
@@ -165,6 +175,7 @@ import os
 import pwd
 import re
 import socket
+import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -288,6 +299,23 @@ def mounted_by_hand(module, mountinfo, export):
     return None if fragment.strip() else point
 
 
+def expiry(shown, now):
+    """Until when a certificate is valid, of what C(openssl x509 -enddate) prints; None when it printed none."""
+    match = re.search(r"^notAfter=(.+)$", shown, re.MULTILINE)
+    if not match:
+        return None
+    until = ssl.cert_time_to_seconds(match.group(1))
+    return {"until": time.strftime("%Y-%m-%d", time.gmtime(until)), "days": int((until - now) // 86400)}
+
+
+def certificate(module, path):
+    if not path or not os.path.exists(path):
+        return None
+    _rc, shown, _err = module.run_command(["openssl", "x509", "-noout", "-enddate", "-in", path])
+    found = expiry(shown, time.time())
+    return found and dict(found, file=path)
+
+
 def candidate_version(module):
     _rc, out, _err = module.run_command(["apt-cache", "policy", "dovecot-core"])
     match = re.search(r"Candidate: (\S+)", out)
@@ -302,6 +330,7 @@ def main():
             "mail_home": {"type": "path"},
             "mail_user": {"type": "str"},
             "export": {"type": "path"},
+            "certificate": {"type": "path"},
             "nonce": {"type": "str", "no_log": True},
             "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
             "packages": {"type": "list", "elements": "str", "default": []},
@@ -339,6 +368,7 @@ def main():
         address=module.params["address"],
         address_interface=interfaces.get(module.params["address"]),
         addresses=[address for _interface, address in addresses],
+        certificate=certificate(module, module.params["certificate"]),
         clock=time.time(),
         has_mail=not mounted_at(mountinfo, mail_home) and any(files for _folder, _folders, files in os.walk(mail_home)),
         mail_account=account(module.params["mail_user"] or ""),

@@ -87,3 +87,16 @@ def test_node_and_controller_digest_alike_and_otherwise_in_each_run():
     told = node_info.digest("nonce", "S3cret-1")
     assert told == _secrets.digest("nonce", "S3cret-1") != _secrets.digest("other", "S3cret-1")
     assert "S3cret" not in told
+
+
+NOON = 1795780800  # 2026-11-27 12:00 UTC
+
+
+@pytest.mark.parametrize("printed, expected", [
+    ("notAfter=Dec 18 12:00:00 2026 GMT\n", {"until": "2026-12-18", "days": 21}),
+    ("notAfter=Nov 27 11:59:59 2026 GMT\n", {"until": "2026-11-27", "days": -1}),
+    ("notAfter=Dec  1 11:59:59 2026 GMT\n", {"until": "2026-12-01", "days": 3}),
+    ("", None),
+])
+def test_until_when_a_certificate_is_valid(printed, expected):
+    assert node_info.expiry(printed, NOON) == expected
