@@ -12,12 +12,15 @@ version_added: 0.1.0
 description:
   - Makes the units enabled and active, and makes every unit whose files M(mailcluster.dovecot.config) has changed pick
     them up. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed.
-  - If a unit does not come up with the new files, or does not listen on its ports, the previous files of all roles are
-    put back, the units pick those up, and the module fails with what the unit's journal says.
+  - Then the services of these units are tried as a client would, since Dovecot may start with a configuration with which
+    it serves nobody - with TLS where clients use it, up to the greeting. The certificate is not verified.
+  - If a unit does not come up with the new files, does not listen on its ports, or does not serve, the previous files of
+    all roles are put back, the units pick those up, and the module fails with what was seen and what the unit's journal
+    says.
   - Runs C(systemd-sysusers), C(systemd-tmpfiles) and C(systemctl daemon-reload) where a changed file needs it,
     and stops and disables units whose definition was removed, or that are not in O(units) and have lost the last file
     that M(mailcluster.dovecot.config) had installed for them.
-  - Costs one call of C(systemctl show) when there is nothing to do.
+  - Costs one call of C(systemctl show) when there is nothing to do. Nothing is tried then.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
   - mailcluster.dovecot.attributes.platform
@@ -47,6 +50,26 @@ options:
         type: list
         elements: int
         default: []
+      services:
+        description:
+          - The ports, by service, on which clients must be served once the unit has the files.
+          - The services are V(imap), V(pop3) and V(sieve), tried with STARTTLS, V(imaps) and V(pop3s) with TLS from the
+            start, and V(lmtp) without.
+          - Who is slow has O(timeout) for it. A wrong answer, or a connection that is refused or cut, is final when it
+            is still the same after 5 seconds.
+        type: dict
+        default: {}
+      proxy_protocol_services:
+        description:
+          - As O(units[].services), for listeners that expect a header of the PROXY protocol. They are sent one of
+            version 2 that says LOCAL.
+          - Dovecot closes the connection when O(units[].address) is not in its C(haproxy_trusted_networks).
+        type: dict
+        default: {}
+      address:
+        description: Where the services are tried, an address of this node.
+        type: str
+        default: 127.0.0.1
       action:
         description: How an active unit picks changed files up.
         type: str
@@ -60,7 +83,7 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds to wait for units and their ports, and for the ring.
+    description: Seconds to wait for units, their ports and their services, and for the ring.
     type: int
     default: 60
   state_dir:
@@ -77,13 +100,20 @@ EXAMPLES = r"""
 - name: Put the configuration in force
   mailcluster.dovecot.config_apply:
     units:
-      - {name: dovecot.service, ports: [143, 993, 24]}
+      - name: dovecot.service
+        ports: [12345]
+        services: {imap: 143, imaps: 993, lmtp: 24}
+        address: 198.51.100.31
       - {name: mailcluster-dovecot-purge.timer}
 
 - name: Put the configuration of a director in force, without leaving the ring
   mailcluster.dovecot.config_apply:
     units:
-      - {name: dovecot.service, ports: [143, 993, 24, 9090]}
+      - name: dovecot.service
+        ports: [9090]
+        services: {imap: 143, imaps: 993, lmtp: 24}
+        proxy_protocol_services: {imap: 10143, imaps: 10993, lmtp: 10024}
+        address: 198.51.100.21
     ring: true
     timeout: 90
 """
@@ -161,10 +191,14 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
     NotRunning,
     limited,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._trial import SERVICES, Trial, failures
 
 UNIT_SPEC = {
     "name": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "int", "default": []},
+    "services": {"type": "dict", "default": {}},
+    "proxy_protocol_services": {"type": "dict", "default": {}},
+    "address": {"type": "str", "default": "127.0.0.1"},
     "action": {"type": "str", "choices": ["reload", "restart"], "default": "reload"},
 }
 ARGUMENT_SPEC = {
@@ -179,6 +213,11 @@ RING_POLL = 0.2
 # A unit that dies right after its start looks well for a moment: it has to look well twice, this far apart.
 SETTLE = 0.4
 RELOAD_SEEN = 2
+# A client waits for its greeting for so long, and tries again after so long.
+TRIAL = 10
+TRIAL_POLL = 0.5
+# What is wrong for so long stays so: until the files are back, clients see it too.
+WRONG = 5
 
 
 class UnitFailure(ConfigError):
@@ -187,6 +226,18 @@ class UnitFailure(ConfigError):
     def __init__(self, message, unit):
         super().__init__(message)
         self.unit = unit
+
+
+def with_trials(unit):
+    """The unit with all ports on which it must listen, and with the trials of those that serve clients."""
+    trials = []
+    for option in ("services", "proxy_protocol_services"):
+        for service, port in unit[option].items():
+            if service not in SERVICES:
+                raise ConfigError("units: %s of %s has '%s', which is no service: give some of %s"
+                                  % (option, unit["name"], service, ", ".join(SERVICES)))
+            trials.append(Trial(unit["name"], unit["address"], int(port), service, option != "services"))
+    return dict(unit, trials=trials, ports=unit["ports"] + [trial.port for trial in trials])
 
 
 class DovecotLog:
@@ -221,7 +272,7 @@ class Apply:
     """One call of the module. `root`, `clock` and `sleep` are for tests."""
 
     def __init__(self, params, run, check_mode=False, root="", clock=time.monotonic, sleep=time.sleep):
-        self.units = params["units"]
+        self.units = [with_trials(unit) for unit in params["units"]]
         self.ring = params["ring"]
         self.timeout = params["timeout"]
         self.check_mode = check_mode
@@ -346,12 +397,13 @@ class Apply:
             raise UnitFailure(error.message, name) from None
 
     def wait(self, todo):
-        """Until every unit is active and stays so, and listens on its ports."""
+        """Until every unit is active and stays so, listens on its ports, and serves clients there."""
         touched = todo.restart + todo.reload + todo.start
         if not touched:
             return
         watched = [unit for unit in self.units if unit["name"] in touched]
-        watched += [{"name": name, "ports": []} for name in touched if name not in [unit["name"] for unit in watched]]
+        others = [name for name in touched if name not in [unit["name"] for unit in watched]]
+        watched += [{"name": name, "ports": [], "trials": []} for name in others]
         end = self.clock() + self.timeout
         # Only then is the reload under way; if its log level hides that, go on all the same.
         seen_by = self.clock() + RELOAD_SEEN
@@ -374,7 +426,8 @@ class Apply:
             elif complaint is None:
                 good_since = self.clock() if good_since is None else good_since
                 if self.clock() - good_since >= SETTLE:
-                    return self.read_log()
+                    self.read_log()
+                    return self.try_services([trial for unit in watched for trial in unit["trials"]], end)
             else:
                 good_since = None
                 name, words, final = complaint
@@ -389,6 +442,24 @@ class Apply:
                 "%s did not accept the new configuration when it was reloaded: %s" % (DOVECOT, "; ".join(troubles)),
                 DOVECOT,
             )
+
+    def try_services(self, trials, end):
+        """As clients would, until each has been served once."""
+        wrong_since = None
+        while trials:
+            found = failures(trials, min(TRIAL, max(1, end - self.clock())))
+            now = self.clock()
+            if all(failure.slow for failure in found):
+                wrong_since = None
+            elif wrong_since is None:
+                wrong_since = now
+            if found and (now >= end or (wrong_since is not None and now - wrong_since >= WRONG)):
+                name = found[0].trial.unit
+                raise UnitFailure("%s does not serve clients at %s: %s" % (
+                    name, found[0].trial.address, "; ".join(str(failure) for failure in found)), name)
+            trials = [failure.trial for failure in found]
+            if trials:
+                self.sleep(TRIAL_POLL)
 
     def complaint(self, units, states):
         """The first thing that is not right yet: (unit, words, whether waiting is of no use), or None."""
@@ -545,9 +616,8 @@ class Apply:
 def main():
     module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
     os.umask(0o077)
-    call = Apply(module.params, module.run_command, module.check_mode)
     try:
-        result = call()
+        result = Apply(module.params, module.run_command, module.check_mode)()
     except (ConfigError, OSError) as error:
         failure, details = getattr(error, "message", str(error)), getattr(error, "details", {})
         module.fail_json(msg=failure, **details)

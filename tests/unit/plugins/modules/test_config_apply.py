@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from mail_server import Script, serving
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
 from ansible_collections.mailcluster.dovecot.plugins.modules import config_apply
@@ -15,6 +20,9 @@ STATE = "/var/lib/mailcluster-dovecot"
 CONF = "/etc/dovecot/dovecot.conf"
 UNITS = "/etc/systemd/system"
 RELOADING = "master: Warning: SIGHUP received - reloading configuration\n"
+DEFAULTS = {"ports": [], "services": {}, "proxy_protocol_services": {}, "address": "127.0.0.1", "action": "reload"}
+LMTP = Script(b"220 b1 ready\r\n", "QUIT", b"221 2.0.0 Bye\r\n")
+BUSY = Script(b"421 4.3.2 Too busy\r\n")
 
 
 class Host:
@@ -165,7 +173,7 @@ class Host:
 
     def apply(self, *units, check_mode=False, ring=False, timeout=5):
         units = units or ({"name": DOVECOT, "ports": [143, 993]},)
-        units = [{"ports": [], "action": "reload", **unit} for unit in units]
+        units = [{**DEFAULTS, **unit} for unit in units]
         params = {"units": units, "ring": ring, "timeout": timeout, "state_dir": STATE}
         self.kernel()
         self.calls = []
@@ -278,6 +286,58 @@ def test_a_port_that_does_not_open_is_taken_back(host):
     with pytest.raises(ConfigError, match="does not listen on port 24 within 5 s"):
         host.apply({"name": DOVECOT, "ports": [143, 24]})
     assert host.read(CONF) == "old"
+
+
+# --- tried as a client would
+
+
+def served(host, port, service="lmtp"):
+    host.ports[DOVECOT] = (port,)
+    return host.apply({"name": DOVECOT, "services": {service: port}})
+
+
+def test_services_that_serve_are_tried_once(host):
+    host.pend({CONF: "new"})
+    with serving(LMTP, BUSY) as port:
+        assert served(host, port)["reloaded"] == [DOVECOT]
+
+
+def test_nothing_is_tried_when_there_is_nothing_to_do(host):
+    with serving(BUSY) as port:
+        assert not served(host, port)["changed"]
+    assert [call[:2] for call in host.calls] == [["systemctl", "show"]]
+
+
+def test_a_service_that_does_not_serve_at_once_gets_time(host):
+    host.pend({CONF: "new"})
+    with serving(BUSY, BUSY, LMTP) as port:
+        assert served(host, port)["reloaded"] == [DOVECOT]
+
+
+def test_a_service_that_does_not_serve_is_taken_back(host):
+    host.pend({CONF: "new"})
+    with serving(BUSY) as port, pytest.raises(ConfigError) as error:
+        served(host, port)
+    assert error.value.message.startswith(
+        f"dovecot.service does not serve clients at 127.0.0.1: port {port} (lmtp): its greeting is '421 4.3.2 Too busy'. "
+        "The previous configuration is back in force")
+    assert host.read(CONF) == "old"
+    assert host.told == ["reload-or-restart " + DOVECOT] * 2
+    assert host.now < 7, "a wrong answer that stays is no reason for patience"
+
+
+def test_a_port_of_a_service_must_be_open(host):
+    host.pend({CONF: "new"})
+    with pytest.raises(ConfigError, match="does not listen on port 24 within 5 s"):
+        host.apply({"name": DOVECOT, "services": {"lmtp": 24}})
+
+
+def test_an_unknown_service_is_refused(host):
+    with pytest.raises(ConfigError, match="services of dovecot.service has 'smtp', which is no service: give some of imap"):
+        host.apply({"name": DOVECOT, "services": {"smtp": 25}})
+
+
+# --- the way back, without anything to go back to
 
 
 def test_a_unit_that_was_not_running_before_is_not_running_afterwards(host):
