@@ -179,7 +179,7 @@ def refuse_unusable(units, states, expected):
 
 
 def work(units, states, pending_units, files, gone=()):
-    """units: as listed by the user; pending_units: those that have to pick files up; files: the pending paths."""
+    """units: as listed by the user; pending_units: those that have to pick files up; files: those that they take up."""
     redefined = {unit_of_path(path) for path in files}
     listed = {unit["name"]: unit for unit in units}
     others = [name for name in pending_units if name not in listed and name not in gone]

@@ -91,7 +91,10 @@ options:
         description: The mode in octal notation. V(0644) if nothing else is said, V(0600) for a secret.
         type: str
       unit:
-        description: The unit that must pick up this file, instead of O(unit). Empty for none.
+        description:
+          - The unit that must pick up this file, instead of O(unit). Empty for none.
+          - A part of a unit's definition that only says what systemd does with it, as C(Restart=), needs none - systemd is
+            told of it and the unit runs on, which would have to be restarted else.
         type: str
   secrets:
     description: Contents of the secret files. The action plugin fills this, it is not for playbooks.

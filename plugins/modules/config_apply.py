@@ -11,7 +11,8 @@ short_description: Puts installed configuration files in force, or the previous 
 version_added: 0.1.0
 description:
   - Makes the units enabled and active, and makes every unit whose files M(mailcluster.dovecot.config) has changed pick
-    them up. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed.
+    them up. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed,
+    unless M(mailcluster.dovecot.config) was told that no unit has to pick that file up.
   - Then the services of these units are tried as a client would, since Dovecot may start with a configuration with which
     it serves nobody - with TLS where clients use it, up to the greeting. The certificate is not verified.
   - If a unit does not come up with the new files, does not listen on its ports, or does not serve, the previous files of
@@ -316,7 +317,8 @@ class Apply:
         self.was = self.systemd.show(names + [name for name in preparation.stop if name not in names])
         coming = {os.path.basename(path) for path in unit_files(files)}
         refuse_unusable(self.units, self.was, set(names) if self.check_mode else coming)
-        todo = work(self.units, self.was, pending["units"], files, preparation.stop)
+        taken_up = self.taken_up(pending)
+        todo = work(self.units, self.was, pending["units"], taken_up, preparation.stop)
         changed = todo.needed or preparation.needed
         if self.check_mode:
             return self.result(todo, preparation.stop, changed)
@@ -328,7 +330,7 @@ class Apply:
             try:
                 self.prepare(preparation)
                 if preparation.needed:
-                    todo = work(self.units, self.systemd.show(names), pending["units"], files, preparation.stop)
+                    todo = work(self.units, self.systemd.show(names), pending["units"], taken_up, preparation.stop)
                 self.handle(todo)
                 self.wait(todo)
             except ConfigError as error:
@@ -338,6 +340,11 @@ class Apply:
         if files or pending["units"]:
             self.store.clear()
         return self.result(todo, self.stopped, changed)
+
+    def taken_up(self, pending):
+        """The pending files without those that no unit has to pick up, whatever they define."""
+        managed = dict(pending.get("manifest", {}), **self.store.manifest())
+        return [path for path in pending["files"] if managed.get(path, {}).get("unit") != ""]
 
     def unneeded(self, pending, present):
         """Units that had to pick up files of ours, and of which no file is left: the node has lost the role."""

@@ -43,6 +43,35 @@ def test_haproxy_stops_on_the_holder_of_the_vip(nodes, vip_holder, mail_flows, h
     mail_flows()
 
 
+@pytest.mark.parametrize(("service", "group"), [
+    ("dovecot", "dovecot_backends"), ("dovecot", "dovecot_directors"),
+    ("haproxy", "dovecot_loadbalancers"), ("keepalived", "dovecot_loadbalancers"),
+])
+def test_what_was_killed_is_back_by_itself(service, group, nodes, vip_holder, mail_flows, healed):
+    node = vip_holder() if group == "dovecot_loadbalancers" else nodes.of(group)[0]
+    killed = main_process(node, service)
+    node.run("kill -KILL %s", killed)
+    eventually(lambda: main_process(node, service) not in ("0", killed), 10, f"another {service} on {node.name}")
+    eventually(lambda: node.run(f"systemctl is-active {service}"), 10, f"an active {service} on {node.name}")
+    mail_flows()
+
+
+@pytest.mark.parametrize("command", ["systemctl stop dovecot", "doveadm stop"])
+def test_a_dovecot_that_an_operator_stopped_stays_so(command, nodes, mail_flows, healed):
+    backend = nodes.pair_of("b")[0]
+    backend.run(command)
+    try:
+        time.sleep(4)  # four times as long as systemd waits before it starts again what was killed
+        assert main_process(backend, "dovecot") == "0"
+    finally:
+        backend.run("systemctl start dovecot")
+    mail_flows()
+
+
+def main_process(node, service):
+    return node.run("systemctl show --property MainPID --value %s", service).strip()
+
+
 def test_a_whole_load_balancer_dies(lab_node, vip_holder, mail_flows, healed):
     holder = vip_holder()
     lab_node.kill(holder)

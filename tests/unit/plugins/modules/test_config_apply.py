@@ -477,6 +477,26 @@ def test_a_changed_definition_restarts_its_unit(host):
     assert host.told == ["daemon-reload", "restart " + DOVECOT]
 
 
+def test_a_definition_that_no_unit_has_to_pick_up_is_for_systemd_alone(host):
+    path = UNITS + "/dovecot.service.d/restart.conf"
+    host.store.prepare()
+    host.store.save_manifest({path: {"unit": ""}})
+    host.pend({path: "x"}, [])
+    result = host.apply()
+    assert (result["changed"], result["restarted"], result["reloaded"]) == (True, [], [])
+    assert host.told == ["daemon-reload"]
+    assert not host.apply()["changed"]
+
+
+def test_such_a_definition_does_not_make_a_restart_of_a_reload(host):
+    path = UNITS + "/dovecot.service.d/restart.conf"
+    host.store.prepare()
+    host.store.save_manifest({path: {"unit": ""}})
+    host.pend({path: "x", CONF: "new"})
+    assert host.apply()["reloaded"] == [DOVECOT]
+    assert host.told == ["daemon-reload", "reload-or-restart " + DOVECOT]
+
+
 # --- the ring
 
 
