@@ -108,6 +108,15 @@ def parse_sessions(rows):
         raise not_understood("doveadm proxy list", rows)
 
 
+def login_connections(table, hosts):
+    """The number of connections from login processes to I(hosts), in what C(ss -Htnp state established) prints."""
+    rows = (line.split(None, 4) for line in table.splitlines())
+    return sum(
+        len(row) == 5 and "-login\"" in row[4] and row[3].rpartition(":")[0].strip("[]") in hosts
+        for row in rows
+    )
+
+
 def parse_configured(text, resolve):
     """Host to tag, from the value of C(director_mail_servers): addresses, ranges and names, each with its tag."""
     hosts = {}

@@ -75,6 +75,15 @@ class Director:
         """The sessions that go through this director; those of the others only they know."""
         return _director.parse_sessions(self._doveadm.rows("proxy", "list"))
 
+    def out_of_reach(self):
+        """The number of sessions through this director that it could not end now.
+
+        After a reload the login processes of before are to connect to the director anew. Where that fails they try again
+        after ten seconds only, and a flush, a move or a kick in between leaves their sessions where they are.
+        """
+        table = self._doveadm.output_of("ss", "-Htnp", "state", "established")
+        return max(0, _director.login_connections(table, self.backends()) - len(self.sessions()))
+
     # --- writing -----------------------------------------------------------------------------------
 
     def tell(self, words, limit=None):

@@ -224,11 +224,14 @@ class Doveadm:
 
     def settings(self, name):
         """The value of a setting in the configuration file of this node."""
-        argv = ["doveconf", "-h", name]
-        rc, stdout, stderr = self._runner(argv, max(self.LEAST, self.left()))
+        return self.output_of("doveconf", "-h", name).strip()
+
+    def output_of(self, *argv):
+        """Standard output of another program of this node, which must succeed."""
+        rc, stdout, stderr = self._runner(list(argv), max(self.LEAST, self.left()))
         if rc != 0:
-            raise failure(argv, rc, stdout, stderr)
-        return stdout.strip()
+            raise failure(list(argv), rc, stdout, stderr)
+        return stdout
 
     def write(self, *words, limit=None):
         """As C(run), for a command that changes something."""

@@ -79,7 +79,7 @@ options:
   ring:
     description:
       - Whether this node is a director. Then an active C(dovecot.service) picks files up only while the ring is in
-        sync, and the module ends when it is in sync again.
+        sync, and the module ends when it is in sync again and this director reaches all of its sessions again.
       - Nothing is waited for on the first start, because the other directors may not be up yet.
     type: bool
     default: false
@@ -211,6 +211,8 @@ ARGUMENT_SPEC = {
 DOVECOT = "dovecot.service"
 POLL = 0.1
 RING_POLL = 0.2
+# Login processes that could not connect to a director anew try again after ten seconds.
+REACH = 12
 # A unit that dies right after its start looks well for a moment: it has to look well twice, this far apart.
 SETTLE = 0.4
 RELOAD_SEEN = 2
@@ -501,7 +503,7 @@ class Apply:
     def ring_state(self):
         """True or False as the ring is in sync or not, and in words; None if there is no director here yet."""
         try:
-            ring = Director(Doveadm(lambda argv, seconds: self.run(limited(argv, seconds)), clock=self.clock)).ring()
+            ring = self.director().ring()
         except NotRunning as error:
             return None, str(error)
         except DoveadmError as error:
@@ -541,6 +543,24 @@ class Apply:
                 "are not the cause of this as far as this node can tell. See 'doveadm director ring status' on every "
                 "director before you go on with the next one." % (DOVECOT, self.timeout, words)
             )
+        self.await_reach()
+
+    def await_reach(self):
+        """Until this director can end each of its sessions again, so that a drain right after the deployment does.
+
+        Nothing is wrong when it takes longer: the monitor ends what strays.
+        """
+        end = self.clock() + min(self.timeout, REACH)
+        while self.clock() < end:
+            try:
+                if not self.director().out_of_reach():
+                    return
+            except DoveadmError:
+                pass
+            self.sleep(RING_POLL)
+
+    def director(self):
+        return Director(Doveadm(lambda argv, seconds: self.run(limited(argv, seconds)), clock=self.clock))
 
     # --- backwards
 

@@ -36,6 +36,7 @@ class Host:
         self.ports = {}
         self.log = ""
         self.rings = []
+        self.connections, self.reached = 0, [0]  # sessions through this director, and those that it can end
         self.now = 0.0
         self.add(DOVECOT, ports=(143, 993))
 
@@ -153,7 +154,19 @@ class Host:
     def timeout(self, _kill_after, _seconds, *argv):
         return self.run(list(argv))
 
+    def ss(self, *words):
+        assert words == ("-Htnp", "state", "established")
+        line = '0 0 198.51.100.21:4000%d 198.51.100.31:143 users:(("imap-login",pid=%d,fd=9))\n'
+        return 0, "".join(line % (number, number) for number in range(self.connections)), ""
+
     def doveadm(self, *words):
+        if words == ("-f", "json", "director", "status"):
+            backend = {"mail server ip": "198.51.100.31", "tag": "a", "vhosts": "100", "state": "up", "users": "1"}
+            return 0, json.dumps([{**backend, "state-changed": "-"}]), ""
+        if words == ("-f", "json", "proxy", "list"):
+            reached = self.reached.pop(0) if len(self.reached) > 1 else self.reached[0]
+            session = {"username": "alice", "service": "imap", "src-ip": "192.0.2.7", "dest-ip": "198.51.100.31"}
+            return 0, json.dumps([session] * reached), ""
         assert words == ("-f", "json", "director", "ring", "status")
         status = self.rings.pop(0) if len(self.rings) > 1 else self.rings[0]
         if status is None:
@@ -505,7 +518,7 @@ def test_a_director_waits_for_the_ring_before_and_after(host):
     host.rings = ["ring synced", "ring handshaking", "ring synced", None, "ring handshaking", "ring synced"]
     assert host.apply(ring=True)["reloaded"] == [DOVECOT]
     asked = [call[0] for call in host.calls]
-    assert asked.count("doveadm") == 6
+    assert [call[-1] for call in host.calls if call[0] == "doveadm"].count("status") == 6 + 1
     assert asked.index("doveadm") < host.calls.index(["systemctl", "reload-or-restart", DOVECOT])
 
 
@@ -518,6 +531,21 @@ def test_out_of_the_ring_nothing_is_reloaded(host):
     assert host.told == []
     assert host.read(CONF) == "new"
     assert host.store.pending()["applying"] is False
+
+
+def test_a_director_waits_until_it_can_end_the_sessions_of_before(host):
+    host.pend({CONF: "new"})
+    host.rings = ["ring synced"]
+    host.connections, host.reached = 4, [1, 3, 4]
+    assert host.apply(ring=True)["reloaded"] == [DOVECOT]
+    assert host.calls.count(["doveadm", "-f", "json", "proxy", "list"]) == 3
+
+
+def test_sessions_that_it_cannot_end_for_long_are_no_reason_to_fail(host):
+    host.pend({CONF: "new"})
+    host.rings = ["ring synced"]
+    host.connections, host.reached = 4, [3]
+    assert host.apply(ring=True)["reloaded"] == [DOVECOT]
 
 
 def test_a_ring_that_does_not_come_back_is_no_reason_to_go_back(host):
