@@ -222,9 +222,9 @@ class Doveadm:
             refuse_failure(argv, rc, stdout, stderr)
         return stdout
 
-    def settings(self, name):
-        """The value of a setting in the configuration file of this node."""
-        return self.output_of("doveconf", "-h", name).strip()
+    def settings(self, name, secret=False):
+        """The value of a setting in the configuration file of this node; a I(secret) one is hidden else."""
+        return self.output_of("doveconf", "-hP" if secret else "-h", name).strip()
 
     def output_of(self, *argv):
         """Standard output of another program of this node, which must succeed."""

@@ -12,14 +12,18 @@ short_description: One backend of a running director ring - up, down, drained, a
 description:
   - Brings one backend of the ring into the wanted state. Any director of the ring will do, one is enough.
   - Waits for the ring to be in sync before it reads.
+  - A drain shows every few seconds what is left, and for how long it waits.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.action
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
   - mailcluster.dovecot.doveadm.director
 attributes:
+  action:
+    support: full
   check_mode:
     support: full
     details: It does not wait for users to leave. Those that are there are announced as flushed, when O(flush) says so.
@@ -38,8 +42,8 @@ options:
         the ring when it is missing.
       - V(down) sends no new users to it at once. Those who are assigned to it stay, unless O(flush) says otherwise. A
         monitor that took the backend down itself may raise it again. V(drained) is safe from that.
-      - V(drained) sets the weight to 0, waits for O(drain_timeout) seconds for the users to be gone, and remembers the
-        former weight.
+      - V(drained) sets the weight to 0, so that new users go elsewhere at once, waits for up to O(drain_timeout) seconds
+        until nobody has a session on it, and remembers the former weight.
       - V(absent) removes it from the ring.
     type: str
     choices: [up, down, drained, absent]
@@ -54,14 +58,18 @@ options:
     type: int
   drain_timeout:
     description:
-      - For O(state=drained), how long to wait for the users to be gone, in seconds. 0 does not wait.
-      - A user is gone when the director has forgotten him, C(director_user_expire) (15 minutes by default) after his last
-        session ended.
+      - For O(state=drained), how long to wait at most until nobody has a session on it, in seconds. 0 does not wait.
+      - The backend itself is asked for its IMAP, POP3 and ManageSieve sessions, since each director knows only its own. As
+        soon as there is none, those who are still assigned to it are flushed, else their next login would lead there.
+      - It is asked at C(doveadm_port) with C(doveadm_password), both of this director's configuration. Where it does not
+        answer, or only with TLS, the users that the ring has assigned to it are counted instead. The ring forgets a user
+        C(director_user_expire) (15 minutes by default) after the last session.
     type: int
-    default: 300
+    default: 60
   flush:
     description:
       - What becomes of the users who are still assigned to the backend, with O(state=drained) after O(drain_timeout).
+        Those without a session do not matter then.
       - V(none) leaves them. A drain for which O(drain_timeout) was too short then fails, and the backend stays drained.
       - V(kick) ends their sessions, and their next login goes elsewhere.
       - V(forget) only forgets where they are. Their sessions go on, so that one may be on two backends at once.
@@ -79,11 +87,17 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Take a backend out for work, whoever is still on it after five minutes is kicked
+- name: Take a backend out for work, whoever is still on it after a minute is kicked
   mailcluster.dovecot.director_backend:
     host: 198.51.100.31
     state: drained
-    drain_timeout: 300
+    flush: kick
+
+- name: Give people half an hour
+  mailcluster.dovecot.director_backend:
+    host: 198.51.100.31
+    state: drained
+    drain_timeout: 1800
     flush: kick
 
 - name: Bring it back with the weight it had
@@ -130,9 +144,20 @@ commands:
   type: list
   elements: list
   sample: [["update", "198.51.100.31", "0"], ["flush", "198.51.100.31"]]
+remaining:
+  description: How many sessions, or users, were left when O(drain_timeout) was over.
+  returned: when a drain took too long
+  type: int
+  sample: 2
+counted:
+  description: What RV(remaining) counts, V(sessions) or V(users).
+  returned: when a drain took too long
+  type: str
+  sample: sessions
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import sessions_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import FLUSH, Director
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, TimedOut
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._weights import FormerWeights
@@ -142,12 +167,23 @@ OPTIONS = {
     "state": {"type": "str", "choices": ["up", "down", "drained", "absent"], "default": "up"},
     "tag": {"type": "str"},
     "weight": {"type": "int"},
-    "drain_timeout": {"type": "int", "default": 300},
+    "drain_timeout": {"type": "int", "default": 60},
     "flush": {"type": "str", "choices": ["none", "kick", "forget"], "default": "none"},
     "force": {"type": "bool", "default": False},
     "state_dir": {"type": "path", "default": "/var/lib/mailcluster-dovecot"},
 }
 POLL = 1  # seconds
+
+
+class DrainTimedOut(TimedOut):
+    """Somebody is still there; I(found) is what the module returns beside the message."""
+
+    def __init__(self, message, found):
+        super().__init__(message)
+        self.found = found
+
+    def details(self):
+        return dict(super().details(), error=TimedOut.name(), **self.found)
 
 
 def check(params):
@@ -190,17 +226,19 @@ def wanted(params, host, current, former):
     return {"tag": tag, "weight": weight, "state": "up"}
 
 
-def wait_until_empty(doveadm, director, host, seconds):
-    """The number of users that are left after I(seconds) at the most."""
+def wait_until_empty(doveadm, director, host, seconds, sessions):
+    """C((number, of what)) is left after I(seconds) at the most."""
     deadline = doveadm.clock() + seconds
     while True:
-        users = director.backends().get(host, {}).get("users", 0)
-        if not users or doveadm.clock() >= deadline:
-            return users
+        left, counted = sessions(doveadm, host), "sessions"
+        if left is None:
+            left, counted = director.backends().get(host, {}).get("users", 0), "users"
+        if not left or doveadm.clock() >= deadline:
+            return left, counted
         doveadm.sleep(POLL)
 
 
-def converge(doveadm, params, check_mode):
+def converge(doveadm, params, check_mode, sessions=sessions_at):
     """The module's result."""
     host = check(params)
     former = FormerWeights(params["state_dir"])
@@ -228,30 +266,33 @@ def converge(doveadm, params, check_mode):
             former.forget(host)
             remembered = None
 
-    flushed = clear(doveadm, director, host, params, after, check_mode) if desired else 0
+    remaining, counted, how = 0, "", params["flush"]
+    if drains and params["drain_timeout"] and not check_mode:
+        remaining, counted = wait_until_empty(doveadm, director, host, params["drain_timeout"], sessions)
+        if how == "none" and not remaining and counted == "sessions":
+            how = "kick"  # nobody is there to be cut, and nobody must come back
+        doveadm.start_anew()
+    flushed = clear(director, host, how, after, check_mode) if desired else 0
     if flushed:
-        commands = commands + [FLUSH[params["flush"]] + [host]]
-    return {
-        "changed": bool(commands),
+        commands = commands + [FLUSH[how] + [host]]
+    done = {
         "commands": [[str(word) for word in words] for words in commands],
-        "backend": after.get(host) if check_mode else director.backends().get(host),
         "former_weight": remembered,
         "flushed": flushed,
         "diff": _director.diff(current, after, commands),
     }
+    if remaining and how == "none":
+        raise DrainTimedOut(
+            "%d of its %s are still on %s. It is drained, nobody new is sent there: run this again to wait on, raise "
+            "drain_timeout, or say flush: kick" % (remaining, counted, host), dict(done, remaining=remaining, counted=counted))
+    return dict(done, changed=bool(commands), backend=after.get(host) if check_mode else director.backends().get(host))
 
 
-def clear(doveadm, director, host, params, after, check_mode):
-    """Waits for the users to leave and flushes them as told; the number of those that were flushed."""
-    if check_mode:
-        return director.would_flush(params["flush"], after, host) if params["flush"] != "none" else 0
-    if params["state"] == "drained" and params["drain_timeout"]:
-        users = wait_until_empty(doveadm, director, host, params["drain_timeout"])
-        if users and params["flush"] == "none":
-            raise TimedOut("%d of its users are still on %s after %d s. It is drained, nobody new is sent there: run this "
-                           "again to wait on, raise drain_timeout, or say flush: kick" % (users, host, params["drain_timeout"]))
-        doveadm.start_anew()
-    return director.flush(params["flush"], host) if params["flush"] != "none" else 0
+def clear(director, host, how, after, check_mode):
+    """Flushes those who are still assigned to the host; how many that were, or would be."""
+    if how == "none":
+        return 0
+    return director.would_flush(how, after, host) if check_mode else director.flush(how, host)
 
 
 def main():

@@ -45,7 +45,7 @@ def test_a_drain_while_sessions_are_open(nodes, module, clients, healed):
 
     waited = module(director, "director_backend", host=A1, state="drained", drain_timeout=3)
     assert (waited["error"], waited["changed"]) == ("timed_out", True), waited
-    assert "1 of its users are still on" in waited["msg"]
+    assert "1 of its sessions are still on" in waited["msg"]
     assert not is_cut(session), "a drain that may not kick cut a session"
 
     kicked = module(director, "director_backend", host=A1, state="drained", drain_timeout=1, flush="kick")
