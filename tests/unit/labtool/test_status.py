@@ -90,3 +90,16 @@ def test_an_unreachable_node_is_told_by_any_of_its_results():
 
 def test_columns_are_aligned():
     assert render([("A", "LONGER"), ("first", "x")]) == "A      LONGER\nfirst  x"
+
+
+def test_the_nodes_of_a_pair_are_compared_and_a_partner_that_gives_no_answer_is_not():
+    partner = Node("a2", "198.51.100.32", BACKEND.groups, "a", "container")
+    elsewhere = Node("b1", "198.51.100.41", BACKEND.groups, "b", "container")
+    cluster = Cluster("test", Path("hosts.yml"), (BACKEND, partner, elsewhere), None, "198.51.100.10", ())
+    answers = {
+        "a1": Answer(True, mail={"digests": {"alice": "1", "bob": "1"}}),
+        "a2": Answer(True, mail={"digests": {"alice": "1", "bob": "2"}}),
+        "b1": Answer(True, mail={"digests": {"alice": "3"}}),
+    }
+    assert status.differences(cluster, answers) == {"a1": "other mail than on a2: bob", "a2": "other mail than on a1: bob"}
+    assert status.differences(cluster, {**answers, "a2": Answer(False)}) == {}
