@@ -310,7 +310,7 @@ def check_storage(groups, topology, given, **_rest):
     yield from _storage_checks.problems(groups, topology, given)
 
 
-def check_settings(given, topology, **_rest):
+def check_settings(given, topology, vars, **_rest):
     # most settings are given to many nodes at once: one sentence for all of them
     for tree, names in _same_settings(given):
         if not hasattr(tree, "items"):
@@ -318,6 +318,7 @@ def check_settings(given, topology, **_rest):
                    f"setting: value, and a section as a mapping below its name")
             continue
         replicated = any("replication" in topology["nodes"][name]["roles"] for name in names)
+        yield from _open_relays(tree, [name for name in names if _believes_any_password(topology["nodes"][name], vars)])
         for path, value in _leaves(tree):
             if path[-1] == "replication_sync_timeout":
                 yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
@@ -327,6 +328,20 @@ def check_settings(given, topology, **_rest):
                        f"the inventory alone: remove it, and put the two nodes of a partition into dovecot_replicated")
             elif replicated and re.match(r"quota\d*\Z", path[-1]) and str(value).startswith("dict"):
                 yield _shared_quota(f"dovecot_settings: {'/'.join(path)}", value)
+
+
+def _believes_any_password(node, vars):
+    """Whether a look-up there succeeds with any password, since the backend is to judge it."""
+    is_proxy = "proxy" in node["roles"] and "backend" not in node["roles"]
+    return "director" in node["roles"] or (is_proxy and vars.get("dovecot_proxy_login") != "master")
+
+
+def _open_relays(tree, names):
+    service = tree.get("service auth")
+    for listener in service if names and hasattr(service, "items") else ():
+        if listener.startswith("inet_listener"):
+            yield (f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
+                   f"judge it: a mail server that asks there is an open relay. Remove it, and let the mail server ask a backend")
 
 
 def check_partners_users(given, topology, **_rest):

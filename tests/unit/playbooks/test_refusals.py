@@ -233,6 +233,10 @@ REFUSALS = {
     "a noreplicate that is neither true nor false": (
         variables(dovecot_users=[user(noreplicate="maybe")]),
         ["dovecot_users: noreplicate of zoe@example.org is 'maybe'", "write true"]),
+    "a SASL listener where any password is right": (
+        variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
+        ["dovecot_settings: service auth/inet_listener sasl of director1, director2 says OK to any password",
+         "open relay", "ask a backend"]),
     "a shared quota dictionary": (
         variables(dovecot_backend_quota="dict:User quota::proxy::quota"),
         ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"]),
@@ -340,6 +344,10 @@ PARTITIONED_REFUSALS = {
     "a pair behind proxies": (
         a_pair_behind_proxies,
         ["dovecot_partition: partition 'a' has 2 nodes (a1, a2), but a proxy sends users to one address", "put directors"]),
+    "a SASL listener where any password is right": (
+        variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
+        ["dovecot_settings: service auth/inet_listener sasl of proxy1, proxy2 says OK to any password",
+         "open relay", "ask a backend"]),
     "proxies beside directors": (
         proxies_beside_directors,
         ["dovecot_proxies: proxy1, proxy2 beside the directors director1, director2", "use directors where"]),
