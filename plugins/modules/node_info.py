@@ -185,7 +185,6 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import
 # Where the package lists are still empty, the release tells what it would install.
 FIRST_RELEASE_WITH_24 = {"debian": (13,), "ubuntu": (25, 10)}
 KNOWN_23 = {"debian": (11,), "ubuntu": (20, 4)}
-# Written by playbooks/fill_node.yml
 # Where a secret stands: files, and what is around it there. A proxy has the master's in the fields of its databases.
 WORD = r"([A-Za-z0-9_.-]+)"
 DEPLOYED = {
@@ -194,6 +193,7 @@ DEPLOYED = {
         ["proxy-master.passwd", "users.passwd", "databases/*.conf.ext"],
         re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD))),
 }
+# Written by playbooks/fill_node.yml
 FILLING = "/var/lib/mailcluster-dovecot/filling"
 
 
