@@ -282,3 +282,21 @@ def test_a_list_is_whole_when_doveadm_says_so(program, monkeypatch):
         done = subprocess.CompletedProcess([], status, "alice\nbob\n", "")
         monkeypatch.setitem(program, "run", lambda *argv, done=done: done)
         assert program["listing"]() == ({"alice", "bob"}, complete)
+
+
+class Ended(Exception):
+    pass
+
+
+def test_the_arrival_of_the_vip_is_told_at_once_and_once(program, monkeypatch):
+    seen, told = [True, True, False, True, True, False], []
+    monkeypatch.setitem(program, "write", lambda ahead, before: told.append((ahead, before)))
+
+    def holds_vip():
+        if not seen:
+            raise Ended
+        return seen.pop(0)
+    with pytest.raises(Ended):
+        program["note_arrivals"](holds_vip, lambda _seconds: None)
+    # not when the watch starts, which says then what holds
+    assert told == [(True, None)]
