@@ -85,7 +85,7 @@ def down(*, keep_image: bool) -> int:
     removed = nodes.remove()
     paths.CURRENT.unlink(missing_ok=True)
     if kernel.restore_limits():
-        removed.append("the raised inotify limit")
+        removed.append("the raised limits of the kernel")
     if not keep_image:
         if cgroups.stop():
             removed.append("the mount namespace of podman")

@@ -53,6 +53,7 @@ class ActionModule(ActionBase):
             "hostname": host.get("dovecot_hostname") or name,
             "partition": host.get("dovecot_partition"),
             "weight": host.get("dovecot_backend_weight", 100),
+            "sessions": host.get("dovecot_sessions"),
             "settings": host.get("dovecot_settings") or {},
             "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
             "lease_time": host.get("dovecot_nfs_server_lease_time", 20),

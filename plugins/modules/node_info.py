@@ -44,6 +44,11 @@ options:
   certificate:
     description: The file with the certificate that clients see, to tell when it expires.
     type: path
+  kernel:
+    description: Settings of the kernel that are to be read.
+    type: list
+    elements: str
+    default: []
   nonce:
     description: The key with which secrets are digested, another in each run.
     type: str
@@ -138,6 +143,17 @@ has_mail:
       may not answer, and this is false.
   returned: always
   type: bool
+cores:
+  description: The number of processor cores that the node may use.
+  returned: always
+  type: int
+  sample: 4
+kernel:
+  description:
+    - Each of O(kernel) that this kernel knows, with its C(value), and C(ours), whether the collection's file sets it.
+  returned: always
+  type: dict
+  sample: {"net.core.somaxconn": {"value": "4096", "ours": false}}
 filling:
   description:
     - What the playbook that fills a node from its partner has noted. V(filling), mail of the partner is missing here;
@@ -193,6 +209,7 @@ DEPLOYED = {
         ["proxy-master.passwd", "users.passwd", "databases/*.conf.ext"],
         re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD))),
 }
+SYSCTL = "/etc/sysctl.d/60-mailcluster-dovecot.conf"
 # Written by playbooks/fill_node.yml
 FILLING = "/var/lib/mailcluster-dovecot/filling"
 
@@ -265,6 +282,17 @@ def first_line(path):
         return None
 
 
+def kernel(names, folder="/proc/sys", ours=SYSCTL):
+    """Setting to its value, and whether it is our file that sets it; without what this kernel does not know."""
+    try:
+        with open(ours, encoding="utf-8") as stream:
+            set_here = {line.partition("=")[0].strip() for line in stream if not line.startswith("#")}
+    except FileNotFoundError:
+        set_here = set()
+    values = {name: first_line(os.path.join(folder, name.replace(".", "/"))) for name in names}
+    return {name: {"value": value, "ours": name in set_here} for name, value in values.items() if value is not None}
+
+
 def deployed(secret, folder="/etc/dovecot"):
     """The value of I(secret) that is on this node, None when there is none."""
     names, pattern = DEPLOYED[secret]
@@ -331,6 +359,7 @@ def main():
             "mail_user": {"type": "str"},
             "export": {"type": "path"},
             "certificate": {"type": "path"},
+            "kernel": {"type": "list", "elements": "str", "default": []},
             "nonce": {"type": "str", "no_log": True},
             "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
             "packages": {"type": "list", "elements": "str", "default": []},
@@ -370,7 +399,9 @@ def main():
         addresses=[address for _interface, address in addresses],
         certificate=certificate(module, module.params["certificate"]),
         clock=time.time(),
+        cores=len(os.sched_getaffinity(0)),
         has_mail=not mounted_at(mountinfo, mail_home) and any(files for _folder, _folders, files in os.walk(mail_home)),
+        kernel=kernel(module.params["kernel"]),
         mail_account=account(module.params["mail_user"] or ""),
         mounted_by_hand=mounted_by_hand(module, mountinfo, export) if export else None,
         holds_vip=module.params["vip"] in interfaces,

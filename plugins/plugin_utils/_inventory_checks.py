@@ -187,6 +187,15 @@ def check_directors(topology, vars, **_rest):
             yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
 
 
+def check_sessions(given, **_rest):
+    for name, node in given.items():
+        sessions = node.get("sessions")
+        if sessions is not None and (
+                isinstance(sessions, bool) or not str(sessions).isdigit() or not 100 <= int(sessions) <= 100000):
+            yield (f"dovecot_sessions: '{sessions}' of {name} is no whole number from 100 to 100000: "
+                   f"write how many clients it is made for, as docs/sizing.md tells")
+
+
 def check_networks(vars, **_rest):
     networks = vars.get("dovecot_mta_networks") or []
     if isinstance(networks, str):
@@ -405,6 +414,7 @@ CHECKS = (
     check_addresses,
     check_vip,
     check_directors,
+    check_sessions,
     check_networks,
     check_secrets,
     check_shared_secrets,

@@ -100,3 +100,16 @@ NOON = 1795780800  # 2026-11-27 12:00 UTC
 ])
 def test_until_when_a_certificate_is_valid(printed, expected):
     assert node_info.expiry(printed, NOON) == expected
+
+
+def test_settings_of_the_kernel(tmp_path):
+    (tmp_path / "fs/inotify").mkdir(parents=True)
+    (tmp_path / "fs/inotify/max_user_instances").write_text("128\n")
+    (tmp_path / "fs/file-max").write_text("100\n")
+    ours = tmp_path / "ours.conf"
+    names = ["fs.inotify.max_user_instances", "fs.file-max", "net.unknown"]
+    assert node_info.kernel(names, str(tmp_path), str(ours)) == {
+        "fs.inotify.max_user_instances": {"value": "128", "ours": False}, "fs.file-max": {"value": "100", "ours": False}}
+    ours.write_text("# fs.file-max\nfs.inotify.max_user_instances = 128\n")
+    assert node_info.kernel(names, str(tmp_path), str(ours))["fs.inotify.max_user_instances"] == {"value": "128", "ours": True}
+    assert not node_info.kernel(names, str(tmp_path), str(ours))["fs.file-max"]["ours"]
