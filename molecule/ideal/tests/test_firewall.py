@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-RING, DOVEADM = 9090, 12345
+RING, DOVEADM, AGENT = 9090, 12345, 12346
 PROXIED = (10143, 10993, 10110, 10995, 10024, 14190)
 
 
@@ -26,10 +26,11 @@ def test_director_ports_are_closed_from_outside(port, nodes):
         assert not is_open(node.address, port), f"{node.name} answers on {port}"
 
 
-def test_doveadm_ports_are_closed_from_outside(nodes):
+@pytest.mark.parametrize("port", (DOVEADM, AGENT))
+def test_backend_ports_are_closed_from_outside(port, nodes):
     for node in nodes.of("dovecot_backends"):
-        assert str(DOVEADM) in node.run("ss -ltnH")
-        assert not is_open(node.address, DOVEADM), f"{node.name} answers on {DOVEADM}"
+        assert str(port) in node.run("ss -ltnH"), f"nothing listens on {port} of {node.name}, the test proves nothing"
+        assert not is_open(node.address, port), f"{node.name} answers on {port}"
 
 
 def test_lmtp_is_open_to_the_declared_mail_server_only(nodes, lab, second_address):

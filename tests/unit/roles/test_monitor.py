@@ -22,7 +22,7 @@ def monitor():
     source = environment.from_string(TEMPLATE.read_text()).render(
         ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
         dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
-        dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
+        dovecot_agent_port=12346, dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
     namespace = {"__name__": "monitor"}
     exec(compile(source, str(TEMPLATE), "exec"), namespace)
     return SimpleNamespace(**namespace)
@@ -120,9 +120,10 @@ def test_what_a_check_sees_where_nobody_listens(monitor, monkeypatch):
 
 def test_a_delivery_to_a_backend_that_is_gone_ends_and_a_session_once_the_backend_is_out(monitor):
     deliveries, sessions = [24], [143, 110, 4190]
-    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -2})) == {}
-    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3})) == {A1: deliveries}
-    assert dict(monitor.gone({**ALL_UP, A1: ("a", False)}, {**HEALTHY, A1: -3})) == {A1: deliveries + sessions}
+    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -2}, {})) == {}
+    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3}, {})) == {A1: deliveries}
+    out = {**ALL_UP, A1: ("a", False)}
+    assert dict(monitor.gone(out, {**HEALTHY, A1: -3}, {A1: monitor.DEAD})) == {A1: deliveries + sessions}
 
 
 LISTED = """username\tproto\tsrc ip\tdest ip\tport
@@ -149,3 +150,13 @@ def test_of_a_user_whom_the_ring_does_not_know_a_session_strays_at_a_backend_tha
 
 def test_who_is_assigned_to_a_backend_that_was_taken_down_without_a_flush_stays(monitor):
     assert monitor.find_strays({("alice", "a1")}, {"alice": "a1"}, {**ALL_UP, A1: ("a", False)}) == set()
+
+
+def test_a_backend_without_room_is_taken_out_and_its_connections_are_left_to_the_flush(monitor):
+    assert monitor.count(0, monitor.FULL, False) == -1
+    assert monitor.decide(ALL_UP, {**HEALTHY, A1: -3}, set()) == [("down", A1)]
+    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3}, {A1: monitor.FULL})) == {}
+
+
+def test_when_neither_has_room_both_stay(monitor):
+    assert monitor.decide(ALL_UP, {A1: -9, A2: -9, B1: 9}, set()) == []

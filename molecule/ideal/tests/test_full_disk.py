@@ -1,0 +1,123 @@
+"""A backend's disk fills under load: it stops taking mail in time, its partner goes on, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import imaplib
+import smtplib
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+from clients import eventually, must, transfer
+
+DISK, ROOM = 500, 150  # MiB; the reserve is a tenth of so small a disk
+BODY = "x" * 70 + "\n"
+SIZE = 500_000  # bytes
+WORKERS = 6
+DAMAGE = ("No space left", "Corrupted", "rebuilding", "UIDVALIDITY changed", "ut of disk space")
+
+
+@pytest.fixture
+def small_disk(nodes, users, lab_is_whole):
+    """A backend whose mail is on a disk of its own that is nearly full; it is as before afterwards."""
+    backend = nodes.pair_of("a")[0]
+    backend.run("systemctl stop dovecot && mv /var/vmail /var/vmail.kept && mkdir /var/vmail && "
+                f"mount -t tmpfs -o size={DISK}M,mode=0700,uid=5000,gid=5000 tmpfs /var/vmail && "
+                "cp -a /var/vmail.kept/. /var/vmail && systemctl start dovecot")
+    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
+    yield backend
+    for user in users["a"][:2]:
+        backend.run("rm -f /var/vmail/ballast; doveadm expunge -u %s mailbox INBOX subject large", user)
+        backend.run("doveadm purge -u %s", user)
+        nodes.pair_of("a")[1].run("sleep 2; doveadm purge -u %s", user)
+    backend.run("systemctl stop dovecot && "
+                "rm -rf /var/vmail.kept && cp -a /var/vmail /var/vmail.kept && umount /var/vmail && "
+                "rmdir /var/vmail && mv /var/vmail.kept /var/vmail && systemctl start dovecot")
+    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
+
+
+class Load:
+    """Deliveries and appends of large messages to the users; what was acknowledged is in I(acknowledged), by Message-ID."""
+
+    def __init__(self, clients, users):
+        self.clients, self.users = clients, users
+        self.acknowledged, self.refused = [], 0
+        self.ends = False
+
+    def work(self, number):
+        user = self.users[number % len(self.users)]
+        while not self.ends:
+            message = EmailMessage()
+            message["From"], message["To"], message["Subject"] = "sender@example.net", user, "large"
+            message["Message-ID"] = f"<{uuid.uuid4()}@example.net>"
+            message.set_content(BODY * (SIZE // len(BODY)))
+            try:
+                (self.append if number % 2 else self.deliver)(user, message)
+                self.acknowledged.append((user, message["Message-ID"]))
+            except (OSError, smtplib.SMTPException, imaplib.IMAP4.error, AssertionError):
+                self.refused += 1
+                time.sleep(0.5)
+
+    def deliver(self, user, message):
+        with smtplib.LMTP(self.clients.vip, self.clients.ports["lmtp"], timeout=35) as lmtp:
+            transfer(lmtp, message, [user])
+
+    def append(self, user, message):
+        with self.clients.imap(user, folder=None) as connection:
+            must(connection.append("INBOX", None, None, message.as_bytes(policy=SMTP)))
+
+
+def tells_that_it_is_low(backend):
+    return backend.run("cat /run/mailcluster-dovecot/space.passwd") != ""
+
+
+def state_of(backend, nodes):
+    rows = nodes.of("dovecot_directors")[0].doveadm("director", "status")
+    return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
+
+
+def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes, clients, users):
+    backend, partner = nodes.pair_of("a")
+    load = Load(clients, users["a"][:2])
+    began = backend.run("date '+%Y-%m-%d %H:%M:%S'").strip()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        workers = [pool.submit(load.work, number) for number in range(WORKERS)]
+        try:
+            free = int(backend.run("df --output=avail -m /var/vmail").split()[-1])
+            backend.run(f"fallocate -l {free - ROOM}M /var/vmail/ballast")
+            eventually(lambda: tells_that_it_is_low(backend), 60, "a backend that says its disk is nearly full")
+            eventually(lambda: state_of(backend, nodes) == "down", 15, "users who are sent to the partner")
+            before = len(load.acknowledged)
+            time.sleep(6)
+            assert len(load.acknowledged) > before, "no mail was taken by the partner"
+            assert tells_that_it_is_low(backend)
+            with clients.imap(users["a"][3], host=backend.address) as connection:
+                assert connection.append("INBOX", None, None, b"Subject: no\r\n\r\nx\r\n")[0] == "NO"
+                must(connection.search(None, "ALL"))
+        finally:
+            load.ends = True
+            for worker in workers:
+                worker.result()
+    backend.run("rm /var/vmail/ballast")
+    eventually(lambda: state_of(backend, nodes) == "up", 60, "a backend that takes mail again")
+
+    for user in load.users:
+        wanted = Counter(message_id for to, message_id in load.acknowledged if to == user)
+        for node in (backend, partner):
+            eventually(lambda node=node, user=user, wanted=wanted: not wanted - found_on(node, user), 60,
+                       f"all {len(wanted)} acknowledged messages of {user} on {node.name}", 2)
+            doubled = [message_id for message_id, number in found_on(node, user).items() if number > 1]
+            assert not doubled, f"{len(doubled)} messages of {user} are doubled on {node.name}"
+    for node in (backend, partner):
+        log = node.run("journalctl -u dovecot --no-pager -o cat --since %s", began)
+        damage = [line for line in log.splitlines() if any(words in line for words in DAMAGE)]
+        assert not damage, f"{node.name}: {damage[:3]}"
+
+
+def found_on(node, user):
+    lines = node.run("doveadm -f tab fetch -u %s hdr.message-id mailbox INBOX", user).splitlines()[1:]
+    return Counter(line.strip() for line in lines if line.strip())
