@@ -171,6 +171,9 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
         good = good and ring["synced"]
     if "dovecot_backends" in node.groups and node.address in assigned:
         words.append(assigned[node.address])
+    if space := answer.node.get("space"):
+        words.append(disk_state(space))
+        good = good and not space["low"]
     if "dovecot_replicated" in node.groups:
         text, fine = replication_state(answer.replicator)
         words.append(text)
@@ -216,6 +219,13 @@ def replication_state(replicator: dict[str, Any]) -> tuple[str, bool]:
     if lagging:
         text += f", {len(lagging)} lagging ({', '.join(lagging[:3])})"
     return text, not failed and not lagging
+
+
+def disk_state(space: dict[str, Any]) -> str:
+    words = f"{space['free'] / (1 << 30):.1f} GiB free"
+    if space["full_on"]:
+        words += f", full on {space['full_on']}"
+    return f"takes no mail ({words})" if space["low"] else words
 
 
 def how_to_log_in(cluster: Cluster) -> str:

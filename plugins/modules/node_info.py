@@ -176,6 +176,14 @@ secrets:
       none yet.
   returned: always
   type: dict
+space:
+  description:
+    - Of the disk with a backend's mail, C(free) and C(total) bytes, the C(reserve) in bytes, whether no mail is taken
+      (C(low)), and the day on which it is full at the rate of the last two weeks (C(full_on)), null when it does not fill.
+      As the backend itself has noted it within the last minute. Null on other nodes.
+  returned: always
+  type: dict
+  sample: {"free": 81604378624, "total": 270582939648, "reserve": 1073741824, "low": false, "full_on": "2027-08-14"}
 missing_packages:
   description: Those of O(packages) that are not installed.
   returned: always
@@ -210,6 +218,8 @@ DEPLOYED = {
         re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD))),
 }
 SYSCTL = "/etc/sysctl.d/60-mailcluster-dovecot.conf"
+# Written by mailcluster-dovecot-space
+SPACE = "/run/mailcluster-dovecot/space.json"
 # Written by playbooks/fill_node.yml
 FILLING = "/var/lib/mailcluster-dovecot/filling"
 
@@ -307,6 +317,15 @@ def deployed(secret, folder="/etc/dovecot"):
 def digest(nonce, text):
     """What can be compared with another digest of the same run, and tells nothing of the text."""
     return None if text is None else hmac.new(nonce.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def space(path=SPACE):
+    """What a backend has noted of its disk; None when nothing is, or what is cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):
+        return None
 
 
 def account(name):
@@ -409,6 +428,7 @@ def main():
         idle_units=[name for name, state in units.items() if state != ("active", "enabled")],
         inactive_units=[name for name, (active, _file) in units.items() if active != "active"],
         secrets={name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
+        space=space(),
         missing_packages=[package for package in wanted if package not in installed],
     )
 

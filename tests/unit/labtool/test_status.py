@@ -103,3 +103,11 @@ def test_the_nodes_of_a_pair_are_compared_and_a_partner_that_gives_no_answer_is_
     }
     assert status.differences(cluster, answers) == {"a1": "other mail than on a2: bob", "a2": "other mail than on a1: bob"}
     assert status.differences(cluster, {**answers, "a2": Answer(False)}) == {}
+
+
+def test_a_backend_whose_disk_is_nearly_full_is_not_well():
+    space = {"free": 3 << 30, "total": 9 << 30, "reserve": 1 << 30, "low": False, "full_on": "2027-08-14"}
+    node = Node("b1", "198.51.100.41", ("dovecot_backends",), "b", "container")
+    for low, words in ((False, "3.0 GiB free, full on 2027-08-14"), (True, "takes no mail (3.0 GiB free, full on 2027-08-14)")):
+        answer = Answer(True, node={"idle_units": [], "space": {**space, "low": low}})
+        assert status.judge(CLUSTER, node, answer, {}) == (words, not low)

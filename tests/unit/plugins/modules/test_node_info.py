@@ -113,3 +113,12 @@ def test_settings_of_the_kernel(tmp_path):
     ours.write_text("# fs.file-max\nfs.inotify.max_user_instances = 128\n")
     assert node_info.kernel(names, str(tmp_path), str(ours))["fs.inotify.max_user_instances"] == {"value": "128", "ours": True}
     assert not node_info.kernel(names, str(tmp_path), str(ours))["fs.file-max"]["ours"]
+
+
+def test_what_a_backend_has_noted_of_its_disk(tmp_path):
+    noted = tmp_path / "space.json"
+    assert node_info.space(str(noted)) is None
+    noted.write_text('{"low": false, "free": 1}')
+    assert node_info.space(str(noted)) == {"low": False, "free": 1}
+    noted.write_text("half of i")
+    assert node_info.space(str(noted)) is None
