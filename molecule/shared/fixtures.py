@@ -68,6 +68,11 @@ class Nodes(dict):
     def pair_of(self, partition):
         return [node for node in self.values() if node.partition == partition]
 
+    def state_of(self, backend):
+        """Up or down, as the ring has it."""
+        rows = self.of("dovecot_directors")[0].doveadm("director", "status")
+        return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
+
 
 @pytest.fixture(scope="session")
 def nodes(lab):

@@ -100,7 +100,7 @@ def test_a_backend_fails(how, nodes, lab_node, mail_flows, users, healed):
     else:
         backend.run("systemctl kill --signal=STOP dovecot")
 
-    eventually(lambda: state_of(backend, nodes) == "down", 40, f"{backend.name} down at the directors")
+    eventually(lambda: nodes.state_of(backend) == "down", 40, f"{backend.name} down at the directors")
     mail_flows()
 
     if how == "dovecot stops":
@@ -109,13 +109,8 @@ def test_a_backend_fails(how, nodes, lab_node, mail_flows, users, healed):
         lab_node.start(backend)
     else:
         backend.run("systemctl kill --signal=CONT dovecot")
-    eventually(lambda: state_of(backend, nodes) == "up", 40, f"{backend.name} up again at the directors")
+    eventually(lambda: nodes.state_of(backend) == "up", 40, f"{backend.name} up again at the directors")
     mail_flows()
-
-
-def state_of(backend, nodes):
-    rows = nodes.of("dovecot_directors")[0].doveadm("director", "status")
-    return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
 
 
 def test_a_backend_that_an_operator_took_down_stays_down(nodes, mail_flows, healed):
@@ -128,7 +123,7 @@ def test_a_backend_that_an_operator_took_down_stays_down(nodes, mail_flows, heal
     backend.run("systemctl restart dovecot")
     mail_flows()
     time.sleep(10)  # longer than the monitor needs to take a backend back
-    assert state_of(backend, nodes) == "down"
+    assert nodes.state_of(backend) == "down"
     director.run("doveadm director up %s", backend.address)
 
 
@@ -142,7 +137,7 @@ def test_a_backend_that_just_got_the_users_of_another_may_be_slow(nodes, mail_fl
     backend.run("systemctl kill --signal=STOP dovecot")
     try:
         time.sleep(15)  # longer than the monitor needs to take a backend out that hangs
-        assert state_of(backend, nodes) == "up"
+        assert nodes.state_of(backend) == "up"
     finally:
         backend.run("systemctl kill --signal=CONT dovecot")
     mail_flows()

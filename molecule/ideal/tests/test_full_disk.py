@@ -75,11 +75,6 @@ def tells_that_it_is_low(backend):
     return backend.run("cat /run/mailcluster-dovecot/space.passwd") != ""
 
 
-def state_of(backend, nodes):
-    rows = nodes.of("dovecot_directors")[0].doveadm("director", "status")
-    return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
-
-
 def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes, clients, users):
     backend, partner = nodes.pair_of("a")
     load = Load(clients, users["a"][:2])
@@ -90,7 +85,7 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
             free = int(backend.run("df --output=avail -m /var/vmail").split()[-1])
             backend.run(f"fallocate -l {free - ROOM}M /var/vmail/ballast")
             eventually(lambda: tells_that_it_is_low(backend), 60, "a backend that says its disk is nearly full")
-            eventually(lambda: state_of(backend, nodes) == "down", 15, "users who are sent to the partner")
+            eventually(lambda: nodes.state_of(backend) == "down", 15, "users who are sent to the partner")
             before = len(load.acknowledged)
             time.sleep(6)
             assert len(load.acknowledged) > before, "no mail was taken by the partner"
@@ -103,7 +98,7 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
             for worker in workers:
                 worker.result()
     backend.run("rm /var/vmail/ballast")
-    eventually(lambda: state_of(backend, nodes) == "up", 60, "a backend that takes mail again")
+    eventually(lambda: nodes.state_of(backend) == "up", 60, "a backend that takes mail again")
 
     for user in load.users:
         wanted = Counter(message_id for to, message_id in load.acknowledged if to == user)
