@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -39,8 +40,8 @@ class World:
         self.listed, self.complete = {"alice", "bob"}, True  # by the user database
         self.listings = 0
         self.asked = 0  # times that the partner was
-        self.watch = program["Watch"](self.replicator, self.listing, self.answers, lambda: self.vip_here,
-                                      self.said.append, lambda: self.now)
+        self.watch = program["Watch"](self.replicator, self.listing, self.answers, lambda: self.told.append("syncs ended"),
+                                      lambda: self.vip_here, self.said.append, lambda: self.now)
 
     def answers(self):
         self.asked += 1
@@ -95,7 +96,19 @@ def test_all_users_are_synchronised_once_when_the_partner_is_back(world):
     assert world.told == ["replicate *"]
     world.partner_answers = True
     world.rounds(5)
-    assert world.told == ["replicate *"] * 2
+    assert world.told == ["replicate *", "syncs ended", "replicate *"]
+
+
+def test_a_sync_that_waits_for_what_was_lost_ends_when_the_partner_is_back(program, monkeypatch):
+    """It would keep the user's mailbox locked for ten minutes, and each new sync of it would fail."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setitem(program, "PARTNER", server.getsockname())
+        with socket.create_connection(program["PARTNER"]) as ours, server.accept()[0] as theirs:
+            program["end_syncs"]()
+            for end in (ours, theirs):
+                end.settimeout(5)
+                with pytest.raises(OSError, match="abort|reset"):
+                    end.recv(1)
 
 
 def test_each_change_is_said_once(world):
