@@ -78,7 +78,8 @@ def test_a_broken_setting_is_refused_and_the_old_configuration_stays_in_force(
         case, ansible, nodes, clients, users):
     settings, expected = BROKEN[case]
     backend = nodes["a1"]
-    before = backend.run("find /etc/dovecot -type f | sort | xargs sha256sum; systemctl show -p MainPID dovecot")
+    look = "find /etc/dovecot -type f | sort | xargs sha256sum; systemctl show -p MainPID dovecot; doveconf -n"
+    before = backend.run(look)
     with clients.imap(users["a"][0], host=backend.address) as connection:
         done = ansible("site.yml", "--limit", "a1", "-e", json.dumps({"dovecot_settings": settings}))
 
@@ -86,9 +87,7 @@ def test_a_broken_setting_is_refused_and_the_old_configuration_stays_in_force(
         assert expected in done.stdout
         assert recap(done)["a1"][2] == 1
         must(connection.noop())
-    after = backend.run("find /etc/dovecot -type f | sort | xargs sha256sum; systemctl show -p MainPID dovecot")
-    assert after == before
-    assert backend.run("doveconf -h mail_max_userip_connections").strip() == "10"
+    assert backend.run(look) == before
 
 
 def test_a_key_that_does_not_match_its_certificate_is_refused(ansible, nodes):

@@ -18,6 +18,7 @@ DISK, ROOM = 500, 150  # MiB; the reserve is a tenth of so small a disk
 BODY = "x" * 70 + "\n"
 SIZE = 500_000  # bytes
 WORKERS = 6
+PACE = 0.3  # seconds between two messages of a worker once the disk is low: what comes meanwhile must fit on it later
 DAMAGE = ("No space left", "Corrupted", "rebuilding", "UIDVALIDITY changed", "ut of disk space")
 
 
@@ -46,7 +47,7 @@ class Load:
     def __init__(self, clients, users):
         self.clients, self.users = clients, users
         self.acknowledged, self.refused = [], 0
-        self.ends = False
+        self.pause, self.ends = 0, False
 
     def work(self, number):
         user = self.users[number % len(self.users)]
@@ -58,6 +59,7 @@ class Load:
             try:
                 (self.append if number % 2 else self.deliver)(user, message)
                 self.acknowledged.append((user, message["Message-ID"]))
+                time.sleep(self.pause)
             except (OSError, smtplib.SMTPException, imaplib.IMAP4.error, AssertionError):
                 self.refused += 1
                 time.sleep(0.5)
@@ -85,6 +87,7 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
             free = int(backend.run("df --output=avail -m /var/vmail").split()[-1])
             backend.run(f"fallocate -l {free - ROOM}M /var/vmail/ballast")
             eventually(lambda: tells_that_it_is_low(backend), 60, "a backend that says its disk is nearly full")
+            load.pause = PACE
             eventually(lambda: nodes.state_of(backend) == "down", 15, "users who are sent to the partner")
             before = len(load.acknowledged)
             time.sleep(6)
