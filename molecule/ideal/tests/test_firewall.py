@@ -9,6 +9,7 @@ import pytest
 
 RING, DOVEADM, AGENT = 9090, 12345, 12346
 PROXIED = (10143, 10993, 10110, 10995, 10024, 14190)
+HEALTH = (11143, 11993, 11110, 11995, 11024, 11190)
 
 
 def is_open(address, port, source=None):
@@ -19,14 +20,14 @@ def is_open(address, port, source=None):
         return False
 
 
-@pytest.mark.parametrize("port", (RING, *PROXIED))
+@pytest.mark.parametrize("port", (RING, *PROXIED, *HEALTH))
 def test_director_ports_are_closed_from_outside(port, nodes):
     for node in nodes.of("dovecot_directors"):
         assert str(port) in node.run("ss -ltnH"), f"nothing listens on {port} of {node.name}, the test proves nothing"
         assert not is_open(node.address, port), f"{node.name} answers on {port}"
 
 
-@pytest.mark.parametrize("port", (DOVEADM, AGENT))
+@pytest.mark.parametrize("port", (DOVEADM, AGENT, HEALTH[0]))
 def test_backend_ports_are_closed_from_outside(port, nodes):
     for node in nodes.of("dovecot_backends"):
         assert str(port) in node.run("ss -ltnH"), f"nothing listens on {port} of {node.name}, the test proves nothing"
@@ -45,7 +46,7 @@ def test_the_cluster_itself_gets_through(nodes):
     one, other = nodes.of("dovecot_directors")
     assert one.host.addr(other.address).port(RING).is_reachable
     balancer = nodes.of("dovecot_loadbalancers")[0]
-    for port in PROXIED:
+    for port in PROXIED + HEALTH:
         assert balancer.host.addr(one.address).port(port).is_reachable
     one, other = nodes.pair_of("a")
     assert one.host.addr(other.address).port(DOVEADM).is_reachable

@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from clients import eventually, must
+from idle import said_while_idle
 
 SERVICES = ("imap", "imaps", "pop3", "pop3s", "sieve")
 
@@ -131,6 +132,23 @@ def test_the_same_user_lands_on_the_same_backend_from_different_clients(clients,
     assert len(set(logins)) == 1, f"{user} was sent to {set(logins)}"
     status = director.doveadm("director", "status", user, "a")
     assert status, "the director does not know the user"
+
+
+def test_a_cluster_that_nobody_uses_logs_nothing(nodes, lab_is_whole):
+    """Load balancers, the directors' monitor and keepalived look after it all the time."""
+    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
+    assert said_while_idle(nodes.values()) == {}
+
+
+def test_nobody_can_log_in_where_health_is_checked(nodes, users, clients):
+    node = nodes.of("dovecot_directors")[0]
+    program = ("import imaplib, ssl; context = ssl.create_default_context(); context.check_hostname = False; "
+               "context.verify_mode = ssl.CERT_NONE; imaplib.IMAP4_SSL(%r, %d, ssl_context=context).login(%r, %r)")
+    user = users["a"][0]
+    for port, outcome in ((993, 0), (11993, 1)):
+        done = node.host.run("python3 -c %s", program % (node.address, port, user, clients.passwords[user]))
+        assert done.rc == outcome, done.stderr
+    assert "certificate" in done.stderr
 
 
 def test_special_folders_exist(clients, users):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from clients import eventually
+from idle import said_while_idle
 from interruptions import at_task
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted, cut_off, mailboxes_of
 
@@ -31,6 +32,11 @@ WAYS = {
     "dovecot hangs": (unit("kill --signal=STOP", "dovecot"), unit("kill --signal=CONT", "dovecot")),
     "the node dies": (lambda node, power: power.kill(node), lambda node, power: power.start(node)),
 }
+
+
+def test_a_pair_that_nobody_uses_logs_nothing(pair):
+    """keepalived looks after Dovecot, and each node after its partner, all the time."""
+    assert said_while_idle(pair) == {}
 
 
 @pytest.mark.parametrize("how", WAYS)
