@@ -3,13 +3,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import secrets
 import time
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _inventory_checks, _node_checks, _secrets, _topology
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
+    _explanations,
+    _inventory_checks,
+    _names,
+    _node_checks,
+    _resolving,
+    _secrets,
+    _specification,
+    _topology,
+)
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import Judgement
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._reading import Reader
+
+# What a template may name beside the host's own variables; the rest of Ansible's own are the first host's.
+OF_THE_PLAY = frozenset({"ansible_search_path", "ansible_play_hosts", "ansible_play_hosts_all", "ansible_play_batch",
+                         "ansible_play_name", "hostvars", "omit"})
 
 
 class ActionModule(ActionBase):
@@ -21,7 +38,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         spec, args = self.validate_argument_spec(
             argument_spec={
-                "vars": {"type": "dict", "default": {}}, "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""},
+                "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""},
                 "storage": {"type": "dict", "default": {}}, "asked_at": {"type": "float"},
                 "secrets": {"type": "dict", "default": {}}},
         )
@@ -31,40 +48,91 @@ class ActionModule(ActionBase):
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        given = {name: self._given(task_vars["hostvars"], name) for name in groups.get(_topology.CLUSTER_GROUP, ())}
-        for name, node in given.items():
-            node["users"] = self._users(task_vars["hostvars"], name)
-        topology = _topology.derive(groups, given, vip=args["vars"].get("dovecot_vip"))
-        storage = self._storage(task_vars["hostvars"], topology, given)
-        readings = self._readings(task_vars["hostvars"], topology, args["vars"])
-        found = _inventory_checks.problems(
-            {"groups": groups, "topology": topology, "vars": args["vars"], "given": given, "secrets": readings}
-        )
+        judgement, unknown, variables = self._judged(groups, task_vars)
+        values = judgement.values
+        _resolving.resolve(judgement)
+        given = {name: self._given(host, variables[name]) for name, host in values.items()}
+        common = _common(values)
+        topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
+        storage = self._storage(values, topology, given)
+        readings = self._readings(judgement, variables, topology, common)
+        declared = {"groups": groups, "topology": topology, "vars": common, "given": given, "secrets": readings, "values": values,
+                    "explicit": judgement.explicit}
+        found = [*_names.groups(groups, common), *judgement.problems(), *unknown, *_of_extra_vars(self._extra(), judgement)]
+        found += [sentence for sentence in _inventory_checks.problems(declared)
+                  if sentence.split(":")[0] not in judgement.unusable and sentence not in found]
         nonce = secrets.token_hex(16)
         return self._refuse_or("The inventory cannot be deployed", found, {
             "changed": False, "topology": topology, "storage": storage, "time": time.time(), "nonce": nonce,
-            "secrets": self._declared(readings, nonce)})
+            "secrets": self._declared(readings, nonce),
+            "values": {name: changed for name, changed in judgement.changed.items() if changed},
+            # among the values may be secrets, which -v does not show then
+            "_ansible_verbose_override": True})
+
+    def _judged(self, groups, task_vars):
+        """What the specifications say of each host, and of names that nobody reads; and all variables of each host."""
+        hosts = groups.get(_topology.CLUSTER_GROUP, ())
+        specs, defaults = _specification.specifications(), self._defaults()
+        reader = Reader(self._render, _explanations.explained)
+        judgement = Judgement(reader, specs, defaults)
+        names = _names.Names(reader, specs)
+        everything, of_play, of_tasks = {}, {}, {}
+        for name in hosts:
+            raw = task_vars["hostvars"].raw_get(name)
+            if name == hosts[0] or not of_play:
+                of_play = {key: value for key, value in task_vars.items()
+                           if key not in raw and (not key.startswith("ansible_") or key in OF_THE_PLAY) and key != "vars"}
+                first = task_vars["hostvars"].raw_get(task_vars["inventory_hostname"])
+                # variables of the play and of tasks come before those of the inventory
+                of_tasks = {key: value for key, value in task_vars.items()
+                            if key.startswith("dovecot_") and key in first and value is not first[key] and value != first[key]}
+            variables = {**defaults, **of_play, **raw, **of_tasks}
+            everything[name] = variables
+            roles = _topology.roles_of(name, groups)
+            if {"loadbalancer", "replication"} & set(roles):
+                roles = [*roles, "service_address"]
+            given = {key for key in variables if key.startswith("dovecot_") and variables[key] is not defaults.get(key)}
+            judgement.host(name, roles, variables, given)
+            judgement.explicit.update(key for key in given if key in raw or variables[key] != defaults.get(key))
+            names.host(name, {key for key in raw if key.startswith("dovecot_")}, variables, judgement.values[name])
+        return judgement, list(names.problems(len(hosts))), everything
+
+    def _render(self, raw, variables):
+        return self._templar.copy_with_new_env(available_variables=variables).template(raw)
+
+    def _defaults(self):
+        """Those of all roles, as templates that may be rendered."""
+        found = {}
+        for role in sorted(os.listdir(_specification.ROLES)):
+            path = os.path.join(_specification.ROLES, role, "defaults", "main.yml")
+            if os.path.exists(path):
+                found.update(self._loader.load_from_file(path, cache="all", trusted_as_template=True) or {})
+        return found
+
+    def _extra(self):
+        return set(load_extra_vars(self._loader))
 
     @staticmethod
-    def _given(hostvars, name):
-        host = hostvars[name]
+    def _given(host, variables):
+        """What the topology and the checks take of a host. A role's variables are there where the host has the role."""
         return {
-            "address": host.get("dovecot_address") or host.get("ansible_host") or name,
-            "hostname": host.get("dovecot_hostname") or name,
+            "address": host.get("dovecot_address") or variables["inventory_hostname"],
+            "hostname": host.get("dovecot_hostname") or variables["inventory_hostname"],
             "partition": host.get("dovecot_partition"),
             "weight": host.get("dovecot_backend_weight", 100),
             "sessions": host.get("dovecot_sessions"),
             "settings": host.get("dovecot_settings") or {},
             "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
             "lease_time": host.get("dovecot_nfs_server_lease_time", 20),
+            "users": frozenset(str(user["name"]).lower() for user in host.get("dovecot_users", []) if user.get("name")),
         }
 
     @staticmethod
-    def _storage(hostvars, topology, given):
+    def _storage(values, topology, given):
         """What is declared of the storage that backends share, by node; it is judged and rendered from this."""
         storage = {}
         for name in topology["storage_clients"]:
-            host = hostvars[name]
+            host = values[name]
             kind = host.get("dovecot_shared_storage_type") or ""
             source, servers = host.get("dovecot_shared_storage_source") or "", topology["nfs_servers"]
             derived = f"{topology['nodes'][servers[0]]['address']}:{given[servers[0]]['export']}" if servers else ""
@@ -84,13 +152,21 @@ class ActionModule(ActionBase):
             }
         return storage
 
-    @staticmethod
-    def _readings(hostvars, topology, variables):
+    def _readings(self, judgement, variables, topology, common):
         """Secret -> (node, value) pairs; one node is read twice, since a lookup may give another value each time."""
-        holders = _secrets.holders(topology, variables.get("dovecot_proxy_login"))
-        return {
-            variable: [(name, hostvars[name].get(variable, variables.get(variable))) for name in [*names, *names[:1]]]
-            for variable, names in holders.items()}
+        found = {}
+        for variable, names in _secrets.holders(topology, common.get("dovecot_proxy_login")).items():
+            found[variable] = []
+            if variable in judgement.unusable:
+                continue
+            found[variable] = [(name, judgement.values[name].get(variable)) for name in names]
+            for name in names[:1]:
+                try:
+                    again = self._render(variables[name].get(variable), variables[name])
+                except Exception:  # it could be read a moment ago
+                    again = None
+                found[variable].append((name, judgement.values[name][variable] if again is None else again))
+        return found
 
     @staticmethod
     def _declared(readings, nonce):
@@ -99,29 +175,28 @@ class ActionModule(ActionBase):
             variable: {"digest": _secrets.digest(nonce, pairs[0][1]), "nodes": [name for name, _value in pairs[:-1]]}
             for variable, pairs in readings.items() if pairs}
 
-    @classmethod
-    def _users(cls, hostvars, name):
-        """The names in dovecot_users of this node, in small letters.
-
-        To render each password for each node would take long: where names can be read as they are written, they are.
-        """
-        written = cls._names(hostvars.raw_get(name).get("dovecot_users"))
-        if written is None or any("{{" in user or "{%" in user for user in written):
-            written = cls._names(hostvars[name].get("dovecot_users"))
-        return frozenset(written or ())
-
-    @staticmethod
-    def _names(users):
-        """None when I(users) is no list of users."""
-        if users is None:
-            return []
-        if not isinstance(users, list) or not all(isinstance(user, dict) for user in users):
-            return None
-        return [str(user["name"]).lower() for user in users if user.get("name")]
-
     @staticmethod
     def _refuse_or(title, found, result):
         if not found:
             return result
         lines = "\n".join(f"  - {sentence}" for sentence in found)
         raise AnsibleActionFail(f"{title}, nothing was changed:\n{lines}")
+
+
+def _common(values):
+    """Variable -> its value for the first host whose roles have it; what must be the same for all is told where it differs."""
+    found = {}
+    for host in values.values():
+        for variable, value in host.items():
+            if variable not in found or (not found[variable] and value):
+                found[variable] = value
+    return found
+
+
+def _of_extra_vars(names, judgement):
+    """What is given with -e comes before all that is normalised: texts do no harm there, what must be completed does."""
+    for variable in sorted(names & {variable for changed in judgement.changed.values() for variable in changed}):
+        value = next(changed[variable] for changed in judgement.changed.values() if variable in changed)
+        if not isinstance(value, (str, int, float)):
+            yield (f"{variable}: is given with -e in a form that must be completed, which -e does not allow: write it into the "
+                   f"inventory, or give all of it with its types, as -e '{{\"{variable}\": ...}}'")

@@ -11,6 +11,8 @@ description:
   - Reads the inventory's groups below C(dovecot_cluster) and gives the topology that the roles render from.
   - Finds every mistake that the inventory alone shows and reports all of them in one message, each with the variable,
     its value and the remedy.
+  - Reads the variables of each host on the controller and judges them by the argument specifications of the roles that the host
+    gets, then by names that nothing reads, then by what must hold between variables and between hosts.
   - With O(nodes), judges what M(mailcluster.dovecot.node_info) found on the nodes instead.
   - Runs on the controller. No connection to a node is opened.
 version_added: 0.1.0
@@ -28,10 +30,6 @@ attributes:
   idempotent:
     support: full
 options:
-  vars:
-    description: The cluster-wide variables to judge, by name.
-    type: dict
-    default: {}
   nodes:
     description: Node name to the result of M(mailcluster.dovecot.node_info).
     type: dict
@@ -55,10 +53,6 @@ options:
 EXAMPLES = r"""
 - name: Refuse a wrong inventory
   mailcluster.dovecot.preflight:
-    vars:
-      dovecot_vip: "{{ dovecot_vip }}"
-      dovecot_users: "{{ dovecot_users }}"
-      dovecot_doveadm_password: "{{ dovecot_doveadm_password }}"
   run_once: true
   register: cluster
 """
@@ -78,6 +72,12 @@ secrets:
   type: dict
 storage:
   description: Name of each backend with shared storage to what is declared of it.
+  returned: success, without O(nodes)
+  type: dict
+values:
+  description:
+    - Name of each host for which the inventory has a value in another form than the roles expect (the text C("no") for a
+      boolean, a number for a name, a part of a mapping), to such variables with their values as the roles expect them.
   returned: success, without O(nodes)
   type: dict
 topology:

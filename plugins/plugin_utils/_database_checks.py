@@ -45,6 +45,8 @@ def problems(databases, home_servers, topology):
             yield (f"dovecot_user_databases: item {number} has the driver '{database['driver']}', which is unknown: set it to "
                    f"one of {', '.join(DRIVERS)}")
             return
+    if sum(database["driver"] == "passwd_file" for database in databases) > 1:
+        yield "dovecot_user_databases: passwd_file is there twice, and both would be dovecot_users: remove one"
     for database in named(databases):
         for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology)):
             yield f"dovecot_user_databases: {database['name']}: {sentence}"
@@ -104,10 +106,11 @@ def _home(database, topology):
         yield (f"{', '.join(own)}: given without {', '.join(key for key in QUERIES if key not in own)}: give all three, since "
                f"the others would ask the default table")
     if database.get("password_query"):
-        field = "director_tag" if topology["directors"] else "host"
-        if router and field not in database["password_query"]:
-            yield (f"password_query: returns no {field}, but the {router} need it: add it, or use home_server instead of a query "
-                   f"of your own")
+        fields = ["director_tag"] if topology["directors"] else ["host", "proxy"]
+        for field in fields if router else ():
+            if not re.search(rf"\b{field}\b", str(database["password_query"])):
+                yield (f"password_query: returns no {field}, but the {router} need it: add it, or use home_server instead of a "
+                       f"query of your own")
     elif not database.get("home_server") and len(partitions) > 1:
         kind = "column" if database["driver"] in SQL else "attribute"
         yield (f"home_server is missing, but there are the partitions {', '.join(sorted(partitions))}: name the {kind} that says "

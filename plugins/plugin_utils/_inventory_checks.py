@@ -12,7 +12,17 @@ from __future__ import annotations
 import re
 import shlex
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _database_checks, _secrets, _storage_checks
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
+    _certificates,
+    _database_checks,
+    _differences,
+    _meanings,
+    _schemes,
+    _secrets,
+    _setting_checks,
+    _storage_checks,
+    _user_names,
+)
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
@@ -25,8 +35,6 @@ SECRET_LENGTH = 16
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 # passwd-file separates fields by colons and lines by newlines
 USER = re.compile(r"[^\s:\\\"'%]+\Z")
-HASH = re.compile(r"\{([A-Za-z0-9-]+)(\.[A-Za-z0-9]+)?\}\S{8,}\Z")
-NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
 LATER_GROUPS = ("dovecot_active_passive",)
 
 
@@ -34,8 +42,8 @@ def problems(declared):
     """All sentences about what is wrong with I(declared), in the order of the checks.
 
     I(declared) has C(groups), C(topology), C(vars) (cluster-wide variables) and C(given)
-    (node name -> its own variables, as handed to C(_topology.derive), with C(settings)), and
-    C(secrets) (variable -> node and value, as each node has it).
+    (node name -> its own variables, as handed to C(_topology.derive), with C(settings)),
+    C(secrets) (variable -> node and value, as each node has it), and C(values) (node name -> all that its roles read).
     """
     return [sentence for check in CHECKS for sentence in check(**declared)]
 
@@ -54,7 +62,14 @@ def check_groups(groups, topology, **_rest):
         strays = [name for name in groups.get(group, ()) if name not in nodes]
         if strays:
             yield (f"{group}: {', '.join(strays)} not in {CLUSTER_GROUP}: make {group} one of its children")
+    idle = [name for name, node in nodes.items() if node["roles"] == ["node"]]
+    if idle:
+        yield (f"{CLUSTER_GROUP}: {', '.join(idle)} in none of its groups that select a role, so nothing would run there: put it "
+               f"into dovecot_backends, dovecot_directors or another, or take it out of the cluster")
     for name, node in nodes.items():
+        if not NAME.match(name):
+            yield (f"{name}: the name of this host in the inventory has other signs than letters, digits, '_', '-' and '.', "
+                   f"which haproxy and Dovecot cannot take: rename it")
         tiers = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
         tiers += ["proxy"] if name in groups.get("dovecot_proxies", ()) else []
         if len(tiers) > 1:
@@ -127,7 +142,10 @@ def check_addresses(topology, vars, **_rest):
     seen_addresses, seen_names = {}, {}
     for name, node in nodes.items():
         address = parse_address(node["address"])
-        if address is None:
+        if address is not None and not_for_a_node(address, vip):
+            yield (f"dovecot_address: {address} of {name} {not_for_a_node(address, vip)}: set the one that the other nodes reach "
+                   f"it by")
+        elif address is None:
             yield (f"dovecot_address: '{node['address']}' of {name} is no IP address: set ansible_host or "
                    f"dovecot_address to the address that the other nodes reach it by")
         elif vip is not None and address not in vip.network and not (
@@ -144,6 +162,17 @@ def check_addresses(topology, vars, **_rest):
         if other != name:
             yield (f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
                    f"dsync tells partners apart by it, give every node its own")
+
+
+def not_for_a_node(address, vip):
+    """Why no node can be reached by it, or nothing."""
+    if address.version == 6:
+        return "is an IPv6 address, and the nodes of a cluster reach each other by IPv4 in this release"
+    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local or int(address) >> 28 == 15:
+        return "leads to no other node"
+    if vip is not None and vip.network.prefixlen < 31 and address in (vip.network.network_address, vip.network.broadcast_address):
+        return f"is that of the network {vip.network} itself, or its broadcast address"
+    return ""
 
 
 def check_vip(topology, vars, **_rest):
@@ -164,6 +193,15 @@ def check_vip(topology, vars, **_rest):
     if vip is None:
         yield f"dovecot_vip: '{given}' is no address with its network's prefix: write it as 192.0.2.10/24"
         return
+    ends = (vip.network.network_address, vip.network.broadcast_address)
+    if vip.version == 6:
+        yield f"dovecot_vip: '{given}' is an IPv6 address, and this release serves the VIP by IPv4: write it as 192.0.2.10/24"
+    elif vip.ip.is_loopback or vip.ip.is_unspecified or vip.ip.is_multicast or vip.network.prefixlen < 8:
+        yield (f"dovecot_vip: '{given}' is no address that clients could reach, or its network is everything: write it as "
+               f"192.0.2.10/24")
+    elif vip.network.prefixlen < 31 and vip.ip in ends:
+        yield (f"dovecot_vip: '{given}' is that of the network {vip.network} itself, or its broadcast address: choose another "
+               f"address in it")
     for name, node in topology["nodes"].items():
         if parse_address(node["address"]) == vip.ip:
             yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node "
@@ -185,6 +223,25 @@ def check_directors(topology, vars, **_rest):
         weight = node["weight"]
         if isinstance(weight, bool) or not str(weight).isdigit() or not 0 <= int(weight) <= 1000:
             yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
+    for partition, members in topology["partitions"].items():
+        if topology["directors"] and not any(str(topology["nodes"][name]["weight"]) != "0" for name in members):
+            yield (f"dovecot_backend_weight: is 0 for all backends of partition '{partition}' ({', '.join(members)}), so that "
+                   f"its users could go nowhere: give one of them a weight, as 100")
+
+
+def check_ports(values, **_rest):
+    told = set()
+    for host in values.values():
+        services = [(port, f"dovecot_{kind}: {service}") for kind in ("ports", "proxy_protocol_ports", "health_ports")
+                    for service, port in (host.get(f"dovecot_{kind}") or {}).items()]
+        services += [(host.get(variable), variable) for variable in
+                     ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port")]
+        seen = {}
+        for port, name in services:
+            other = seen.setdefault(port, name)
+            if port is not None and other != name and (other, name) not in told:
+                told.add((other, name))
+                yield f"{name}{':' if ':' not in name else ''} {port} is the port of {other} too: give each its own"
 
 
 def check_sessions(given, **_rest):
@@ -205,6 +262,9 @@ def check_networks(vars, **_rest):
         if parse_network(network) is None:
             yield (f"dovecot_mta_networks: '{network}' is no network: write an address or a network, "
                    f"as 192.0.2.25 or 192.0.2.0/28")
+        elif parse_network(network).prefixlen == 0:
+            yield (f"dovecot_mta_networks: '{network}' is everybody, who could deliver without any check: name the mail "
+                   f"servers, as 192.0.2.25")
 
 
 def check_secrets(vars, topology, **_rest):
@@ -224,11 +284,11 @@ def check_shared_secrets(secrets, **_rest):
     yield from _secrets.differing(secrets)
 
 
-def check_tls(vars, topology, **_rest):
+def check_tls(vars, topology, values, explicit, **_rest):
     if not any("server" in node["roles"] for node in topology["nodes"].values()):
         return
     for text, path in (("dovecot_tls_cert", "dovecot_tls_cert_file"), ("dovecot_tls_key", "dovecot_tls_key_file")):
-        if not vars.get(text) and not vars.get(path):
+        if not vars.get(text) and (not vars.get(path) or path not in explicit):
             yield (f"{text}: missing, and clients are served with TLS only: set it to the PEM text (for example "
                    f"with the file lookup), or {path} to a file that is on the nodes already")
         elif vars.get(text) and "-----BEGIN " not in str(vars[text]):
@@ -237,6 +297,22 @@ def check_tls(vars, topology, **_rest):
     if has_private_key(vars.get("dovecot_tls_cert")):
         yield ("dovecot_tls_cert: (value not shown) has a private key in it, as a combined file does: give the certificate with "
                "its chain only, and the key in dovecot_tls_key")
+    else:
+        yield from _certificates_of(values)
+
+
+def _certificates_of(values):
+    """Each node may have one of its own; what many have is read once."""
+    told = {}
+    for name, host in values.items():
+        texts = host.get("dovecot_tls_cert") or "", host.get("dovecot_tls_key") or ""
+        pair = tuple(text if "-----BEGIN " in text else "" for text in texts)
+        if any(pair):
+            told.setdefault(pair, []).append(name)
+    for (certificate, key), names in told.items():
+        found = _certificates.problem(certificate, key)
+        if found:
+            yield f"{found[0]}: (value not shown) of {_secrets.some(names)} {found[1]}"
 
 
 def check_users(vars, topology, **_rest):
@@ -252,6 +328,9 @@ def check_users(vars, topology, **_rest):
             yield (f"dovecot_users: item {number} has the name '{name}': give it a name without spaces, colons, "
                    f"quotes, backslashes and percent signs")
             continue
+        if _user_names.problem(name):
+            yield f"dovecot_users: item {number} has the name '{name}', {_user_names.problem(name)}"
+            continue
         if name.lower() in seen:
             yield f"dovecot_users: {name} is listed twice (case does not count): remove one"
         seen.add(name.lower())
@@ -261,13 +340,15 @@ def check_users(vars, topology, **_rest):
         elif partition is not None and str(partition) not in topology["partitions"]:
             yield (f"dovecot_users: {name} has the partition '{partition}', which no backend has: set it to one of "
                    f"{', '.join(partitions)}")
-        if not isinstance(user.get("noreplicate", False), bool):
-            yield (f"dovecot_users: noreplicate of {name} is '{user['noreplicate']}', neither true nor false: write true "
-                   f"to keep the mail on its node")
-        match = HASH.match(str(user.get("password") or ""))
-        if not match or match.group(1).upper() in NOT_HASHED:
-            yield (f"dovecot_users: the password of {name} (not shown) is not a hash: make one with "
-                   f"`doveadm pw -s SHA512-CRYPT` and give it with its {{SCHEME}}")
+        if "quota" in user and not _meanings.QUOTA.match(str(user["quota"])):
+            yield (f"dovecot_users: the quota of {name} is '{user['quota']}', which is no size: write digits and one of K, M, "
+                   f"G, T, as 5G, or leave it out for dovecot_backend_quota_limit")
+        wrong = "password" in user and _schemes.problem(str(user["password"]))
+        if wrong:
+            yield f"dovecot_users: the password of {name} (not shown) {wrong}"
+        elif "password" not in user:
+            yield (f"dovecot_users: {name} has no password: make a hash with `doveadm pw -s SHA512-CRYPT`, and give it with its "
+                   f"{{SCHEME}}")
 
 
 def check_user_databases(vars, topology, **_rest):
@@ -291,7 +372,7 @@ def check_proxies(vars, topology, **_rest):
                "which the databases' settings cannot hold: generate another")
 
 
-def check_replication(vars, topology, **_rest):
+def check_replication(vars, topology, explicit, **_rest):
     if not any("replication" in node["roles"] for node in topology["nodes"].values()):
         return
     location = str(vars.get("dovecot_backend_mail_location") or "")
@@ -300,7 +381,8 @@ def check_replication(vars, topology, **_rest):
                f"mailbox that both nodes created before their first synchronisation is stuck for ever (\"GUIDs "
                f"conflict\", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true")
     authority = str(vars.get("dovecot_replication_ca") or "")
-    if vars.get("dovecot_replication_transport") == "tcps" and not authority and not vars.get("dovecot_replication_ca_file"):
+    if vars.get("dovecot_replication_transport") == "tcps" and not authority and (
+            "dovecot_replication_ca_file" not in explicit):
         yield ("dovecot_replication_ca: missing, and tcps checks the partner's certificate: set it to the PEM text of the "
                "authority, or dovecot_replication_ca_file to a file that is on the nodes already")
     elif authority and "-----BEGIN " not in authority:
@@ -328,6 +410,8 @@ def check_settings(given, topology, vars, **_rest):
             continue
         replicated = any("replication" in topology["nodes"][name]["roles"] for name in names)
         yield from _open_relays(tree, [name for name in names if _believes_any_password(topology["nodes"][name], vars)])
+        for where, words in _setting_checks.problems(tree):
+            yield f"dovecot_settings: {where} of {_secrets.some(names)} {words}"
         for path, value in _leaves(tree):
             if path[-1] == "replication_sync_timeout":
                 yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
@@ -364,6 +448,11 @@ def check_partners_users(given, topology, **_rest):
             if words:
                 yield (f"dovecot_users: partition '{partition}' has {' and '.join(words)}, but both nodes of a pair have "
                        f"the same users: set dovecot_users once, for their group")
+
+
+def check_differences(values, topology, given, **_rest):
+    told = {"dovecot_users"} if any(check_partners_users(given, topology)) else set()
+    yield from _differences.problems(values, topology["partitions"], told)
 
 
 def _same_settings(given):
@@ -415,6 +504,7 @@ CHECKS = (
     check_vip,
     check_directors,
     check_sessions,
+    check_ports,
     check_networks,
     check_secrets,
     check_shared_secrets,
@@ -425,5 +515,6 @@ CHECKS = (
     check_replication,
     check_storage,
     check_partners_users,
+    check_differences,
     check_settings,
 )

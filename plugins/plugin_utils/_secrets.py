@@ -37,8 +37,8 @@ def differing(readings):
             nodes_of.setdefault(value, []).append(name)
         if len(nodes_of) > 1:
             rarest = min(nodes_of.values(), key=len)
-            others = _some(_others(pairs, rarest))
-            yield (f"{variable}: (values not shown) is another one for {_some(rarest)} than for {others}, or at each reading, "
+            others = some(_others(pairs, rarest))
+            yield (f"{variable}: (values not shown) is another one for {some(rarest)} than for {others}, or at each reading, "
                    f"but all nodes share it: set it once, for dovecot_cluster, to a text that stays, as one in "
                    f"ansible-vault; the password lookup with /dev/null makes another each time")
 
@@ -53,7 +53,7 @@ def changing(nodes, declared):
         away = [name for name in secret["nodes"] if name not in nodes]
         stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, secret["digest"])]
         if stale and away:
-            yield (f"{variable}: (value not shown) is not the one that is deployed on {_some(stale)}, and {_some(away)} would "
+            yield (f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "
                    f"keep the old one, not being reached in this run: take the value that is deployed (was it made anew in this "
                    f"copy of the inventory?), or, to change it, run for all nodes at once")
 
@@ -62,5 +62,5 @@ def _others(pairs, names):
     return list(dict.fromkeys(name for name, _value in pairs if name not in names)) or names
 
 
-def _some(names):
+def some(names):
     return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")

@@ -46,7 +46,7 @@ def test_the_queue_empties_once_the_partner_is_back(nodes, module, users, client
     replicated(users["a"][1], "a", message_id)
 
 
-STAYS = {"name": "stays@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$saltsalt$hash", "noreplicate": True}
+STAYS = {"name": "stays@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$saltsalt$" + 86 * "x", "noreplicate": True}
 
 
 @pytest.fixture

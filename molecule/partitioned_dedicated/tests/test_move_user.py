@@ -18,7 +18,7 @@ def test_a_user_of_the_directory_moves_under_load(clients, nodes, ansible):
 @pytest.fixture
 def elsewhere(lab, tmp_path):
     """The inventory's word that postmaster lives in another partition, as arguments for a playbook."""
-    hash_ = "{SHA512-CRYPT}$6$saltsalt$hash"
+    hash_ = "{SHA512-CRYPT}$6$saltsalt$" + 86 * "x"
     extra = tmp_path / "users.json"
     extra.write_text(json.dumps({"dovecot_users": [{"name": "postmaster@example.org", "partition": "b", "password": hash_}]}))
     return "-e", f"@{extra}"

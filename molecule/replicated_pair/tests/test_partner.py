@@ -12,7 +12,7 @@ from clients import eventually
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet
 
 AWAY = 60  # seconds
-HASH = "{SHA512-CRYPT}$6$saltsalt$hash"
+HASH = "{SHA512-CRYPT}$6$saltsalt$" + 86 * "x"
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ was touched, because ssh was not even started.
 
 from __future__ import annotations
 
+import datetime
+import functools
 import os
 import re
 import shutil
@@ -14,8 +16,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+@functools.cache
+def self_signed():
+    """A certificate and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.example.org")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+                   .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256()))
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 class Inventory:
@@ -26,8 +43,9 @@ class Inventory:
         shutil.copytree(CHECKOUT / "inventories" / variant, self.folder, ignore=shutil.ignore_patterns(".secrets"))
         secrets = self.folder / ".secrets"
         secrets.mkdir()
-        for name in ("tls.pem", "tls.key", "ca.pem"):
-            (secrets / name).write_text("-----BEGIN TEST-----\n")
+        certificate, key = self_signed()
+        for name, text in (("tls.pem", certificate), ("tls.key", key), ("ca.pem", certificate)):
+            (secrets / name).write_text(text)
         self.variables = {}
         self.ssh_was_started = folder / "ssh-was-started"
         self._ssh = folder / "ssh"
@@ -148,7 +166,7 @@ def variables(**given):
 
 
 def user(**fields):
-    return {"name": "zoe@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$abcdefgh$ijkl", **fields}
+    return {"name": "zoe@example.org", "partition": "a", "password": "{SHA512-CRYPT}$6$abcdefgh$" + 86 * "x", **fields}
 
 
 COMBINED = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\nMHc\n"
@@ -235,7 +253,7 @@ REFUSALS = {
         ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
     "a noreplicate that is neither true nor false": (
         variables(dovecot_users=[user(noreplicate="maybe")]),
-        ["dovecot_users: noreplicate of zoe@example.org is 'maybe'", "write true"]),
+        ["dovecot_users: item 1 (zoe@example.org) has the noreplicate 'maybe' which is neither true nor false"]),
     "a SASL listener where any password is right": (
         variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
         ["dovecot_settings: service auth/inet_listener sasl of director1, director2 says OK to any password",
@@ -489,7 +507,7 @@ SHARED_REFUSALS = {
         ["dovecot_shared_storage_mount_options: 'local_lock=all'", "indexes break: leave it out"]),
     "options that are no list": (
         variables(dovecot_shared_storage_mount_options="hard,noatime"),
-        ["dovecot_shared_storage_mount_options: 'hard,noatime' of mail1, mail2 is no list: write one option an item"]),
+        ["dovecot_shared_storage_mount_options: 'hard,noatime' is no list: write one an item"]),
     "an mdbox": (
         variables(dovecot_backend_mail_location="mdbox:~/mdbox"),
         ["dovecot_backend_mail_location: 'mdbox:~/mdbox' of mail1, mail2 on shared storage", "use sdbox:~/sdbox or maildir"]),

@@ -1,0 +1,53 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with a certificate and its key that are given as texts.
+
+Ansible itself needs the library that reads them. Where it is an old one, the check on the nodes has to do.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+except ImportError:
+    x509 = None
+
+HIDDEN = "(value not shown)"
+
+
+def problem(certificate, key):
+    """One (variable, words) pair, or None. Either text may be empty."""
+    for variable, text in (("dovecot_tls_cert", certificate), ("dovecot_tls_key", key)):
+        if text and "\\n" in text:
+            return variable, "has '\\n' in the place of line breaks: give it as a block (YAML's |), or with the file lookup"
+    if x509 is None or not hasattr(x509, "load_pem_x509_certificates"):
+        return None
+    found = None
+    if certificate:
+        try:
+            found = x509.load_pem_x509_certificates(certificate.encode())[0]
+        except Exception:  # the library's own errors differ from version to version
+            return "dovecot_tls_cert", "is no certificate that can be read, as when a part of it is missing: copy all of it"
+        now = datetime.datetime.now(datetime.timezone.utc)
+        ends = getattr(found, "not_valid_after_utc", None) or found.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+        if ends < now:
+            return "dovecot_tls_cert", f"has expired on {ends:%Y-%m-%d}, and clients refuse it: renew it"
+    if not key:
+        return None
+    try:
+        private = serialization.load_pem_private_key(key.encode(), password=None)
+    except TypeError:
+        return "dovecot_tls_key", "is encrypted with a pass phrase, which nobody could enter: give it without, in ansible-vault"
+    except Exception:
+        return "dovecot_tls_key", "is no private key that can be read, as when a part of it is missing: copy all of it"
+    if found is not None and _public(found.public_key()) != _public(private.public_key()):
+        return "dovecot_tls_cert", "does not belong to the private key in dovecot_tls_key: correct one of them"
+    return None
+
+
+def _public(key):
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,84 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What C(dovecot_settings) cannot say: lines that Dovecot reads otherwise, and settings that the roles make from variables."""
+
+from __future__ import annotations
+
+import re
+
+# They are made from these variables, and a value here would hold for a part of the nodes or of the services only.
+OWNED = {
+    "auth_cache_negative_ttl": "dovecot_auth_cache_negative_ttl",
+    "auth_cache_size": "dovecot_auth_cache_size",
+    "auth_cache_ttl": "dovecot_auth_cache_ttl",
+    "director_user_expire": "dovecot_director_user_expire",
+    "director_user_kick_delay": "dovecot_director_user_kick_delay",
+    "doveadm_password": "dovecot_doveadm_password",
+    "doveadm_port": "dovecot_doveadm_port",
+    "first_valid_uid": "dovecot_mail_uid",
+    "hostname": "dovecot_hostname",
+    "mail_gid": "dovecot_mail_gid",
+    "mail_location": "dovecot_backend_mail_location",
+    "mail_uid": "dovecot_mail_uid",
+    "replication_dsync_parameters": "dovecot_replication_dsync_parameters",
+    "replication_max_conns": "dovecot_replication_max_conns",
+    "ssl_cert": "dovecot_tls_cert",
+    "ssl_key": "dovecot_tls_key",
+    "submission_host": "dovecot_backend_submission_host",
+    "submission_ssl": "dovecot_backend_submission_ssl",
+}
+# A certificate of its own for another name or address is nothing that a variable has.
+PLACES_OF_THEIR_OWN = ("local ", "local_name ")
+# They follow from the inventory's groups and addresses.
+DERIVED = ("director_mail_servers", "director_servers", "haproxy_trusted_networks", "shutdown_clients")
+# What the roles have put there must stay.
+ADDED_TO = ("login_trusted_networks", "mail_plugins")
+MUST_BE_ON = {"disable_plaintext_auth": "passwords would go over the network in clear"}
+WORDS = {"on": "true", "off": "false", "true": "true", "false": "false"}
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/*-]*\Z")
+SECTION = re.compile(r"[a-z_]+( [^\s{}#\"]+| \"[^\"{}#]*\")?\Z")
+
+
+def problems(tree, path=()):
+    """(setting, words) pairs."""
+    for key, value in tree.items():
+        where = "/".join((*path, str(key)))
+        is_section = hasattr(value, "items")
+        if not isinstance(key, str) or not (SECTION if is_section else KEY).match(key):
+            yield where, (f"'{key}' is no name of a {'section' if is_section else 'setting'}: "
+                          "correct it; files cannot be included here")
+        elif is_section:
+            yield from problems(value, (*path, key))
+        else:
+            elsewhere = key in ("ssl_cert", "ssl_key") and any(part.startswith(PLACES_OF_THEIR_OWN) for part in path)
+            yield from _value(where, key, value, {} if elsewhere else OWNED)
+
+
+def _value(where, key, value, owned):
+    shown = "value not shown" if "pass" in key else value
+    if value is None:
+        yield where, "is empty: give it a value, or remove it; a section needs at least one setting"
+    elif isinstance(value, (list, tuple)):
+        yield where, f"is a list ({', '.join(map(str, value))}): write the words into one text, with blanks between them"
+    elif key in owned:
+        yield where, f"({shown}) is made from a variable: use {owned[key]}"
+    elif key in DERIVED:
+        yield where, f"({shown}) follows from the inventory's groups and addresses alone: remove it"
+    elif key in ADDED_TO and f"${key}" not in str(value).split():
+        yield where, f"({shown}) takes away what the roles have put there: begin the value with ${key}"
+    elif key in MUST_BE_ON and value not in (True, "yes"):
+        yield where, f"({shown}) is switched off, and {MUST_BE_ON[key]}: remove it"
+    elif isinstance(value, str):
+        yield from _text(where, value, shown)
+
+
+def _text(where, value, shown):
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        yield where, "has a line break or a control character, behind which another setting would begin: write one line"
+    elif re.search(r"(^|\s)#", value):
+        yield where, f"({shown}) has a '#' behind a blank, where Dovecot ends the line: leave it out"
+    elif value.lower() in WORDS:
+        yield where, f"('{shown}') is a text that is neither yes nor no to Dovecot: write {WORDS[value.lower()]} without quotes"
+    elif value != value.strip() or value.endswith("\\"):
+        yield where, f"('{shown}') begins or ends with a blank or a backslash, which Dovecot takes otherwise: remove it"
