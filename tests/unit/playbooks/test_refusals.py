@@ -39,6 +39,7 @@ class Inventory:
     """A copy of one of the inventories that a test may spoil."""
 
     def __init__(self, folder, variant="ideal"):
+        folder.mkdir(exist_ok=True)
         self.folder = folder / variant
         shutil.copytree(CHECKOUT / "inventories" / variant, self.folder, ignore=shutil.ignore_patterns(".secrets"))
         secrets = self.folder / ".secrets"

@@ -1,0 +1,114 @@
+"""Preflight judges whole inventories as they are meant, and leaves the examples as they are written."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from on_controller import judged
+from test_refusals import Inventory
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+EXAMPLES = sorted(path.name for path in (CHECKOUT / "inventories").iterdir())
+SPOILT = {
+    "a misspelt variable": ({"dovecot_backend_wieght": 5}, "dovecot_backend_wieght", "did you mean dovecot_backend_weight?"),
+    "a misspelt key of a user": (
+        {"dovecot_users": [{"name": "a@example.org", "pasword": "x"}]}, "has 'pasword'", "did you mean password?"),
+    "a text where a number belongs": ({"dovecot_mail_uid": "vmail"}, "dovecot_mail_uid: 'vmail'", "no whole number"),
+    "a time of which YAML made a number": ({"dovecot_backend_purge_time": 12600}, "dovecot_backend_purge_time", "in quotes"),
+    "an undefined variable": ({"dovecot_mail_home": "{{ no_such }}"}, "dovecot_mail_home: cannot be read", "'no_such'"),
+    "a setting that a variable has": (
+        {"dovecot_settings": {"mail_location": "maildir:~/M"}},
+        "dovecot_settings: mail_location", "dovecot_backend_mail_location"),
+}
+
+
+@pytest.fixture
+def example(tmp_path):
+    """A copy of an example with variables of its own for the whole cluster."""
+    def make(variant="replicated_pair", **variables):
+        inventory = Inventory(tmp_path / str(len(list(tmp_path.iterdir()))), variant)
+        folder = inventory.folder / "group_vars/dovecot_cluster"
+        (folder / "zz.yml").write_text(yaml.safe_dump(variables))
+        return inventory.folder / "hosts.yml"
+    return make
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_right_and_nothing_of_it_is_normalised(name, example):
+    result, refused = judged(example(name))
+    assert refused == []
+    assert result["values"] == {}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_mistake_is_one_line_with_its_variable_and_the_remedy(case, example):
+    variables, *expected = SPOILT[case]
+    result, refused = judged(example(**variables))
+    assert len([line for line in refused if all(words in line for words in expected)]) == 1, refused
+
+
+def test_values_in_another_form_are_normalised_for_each_host(example):
+    result, refused = judged(example(
+        dovecot_firewall="no", dovecot_sessions="2000", dovecot_ports={"lmtp": "2424"}, dovecot_settings=None))
+    assert refused == []
+    values = result["values"]["mail2"]
+    assert values["dovecot_firewall"] is False
+    assert (values["dovecot_sessions"], values["dovecot_settings"]) == (2000, {})
+    assert (values["dovecot_ports"]["lmtp"], values["dovecot_ports"]["imap"]) == (2424, 143)
+
+
+def test_own_variables_are_those_that_a_template_names_or_that_are_listed(example):
+    assert judged(example(dovecot_site="x", dovecot_mail_user="{{ 'vmail' if dovecot_site else '' }}"))[1] == []
+    assert judged(example(dovecot_site="x", dovecot_own_variables=["dovecot_site"]))[1] == []
+    assert "dovecot_site" in judged(example(dovecot_site="x"))[1][0]
+
+
+# --- Odd inventories, where they are beside the checkout
+
+ODD = CHECKOUT.parent / "shared/odd-inventories"
+# What is judged otherwise than the index has it, and why.
+EMPTY = "an empty key is its default"
+TEXT = "the text of a boolean is a boolean"
+IPV6 = "nodes reach each other by IPv4 until there is a release for both"
+OTHERWISE = {
+    "c06-mta-null": EMPTY, "c07-settings-null": EMPTY, "c09-namespaces-null": EMPTY, "c10-databases-null": EMPTY,
+    "c26-weight-null": EMPTY, "l30-lease-null": EMPTY, "c12-ports-partial": "a part of a mapping is completed",
+    "c25-monitor-no": TEXT, "j20-ini-firewall": TEXT, "k01-ldap-tls-no": TEXT, "k01-ldap-tls-verify-no": TEXT,
+    "k02-sql-tls-false-string": TEXT, "k10-mysql-tls-off-string": TEXT,
+    "g06-der": "the file is named by a warning of Ansible's, which is not seen here",
+    "d14-v6-ideal": IPV6, "d16-v6-dedicated": IPV6, "d19-v6-spelling": IPV6,
+}
+
+
+def odd():
+    if not (ODD / "index.json").exists():
+        return []
+    # the others are about how a playbook is called
+    return [case for case in json.loads((ODD / "index.json").read_text())
+            if not case["env"] and case["args"][:1] in ([], ["-e"]) and case["name"] not in OTHERWISE]
+
+
+@pytest.fixture(scope="module")
+def odd_inventories(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    with tarfile.open(ODD / "cases.tar.xz") as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("case", odd(), ids=lambda case: case["name"])
+def test_an_odd_inventory_is_judged_as_it_is_meant(case, odd_inventories):
+    inventory = odd_inventories / case["name"] / case["inventory"]
+    result, refused = judged(inventory, [word.replace("@HERE@", str(ODD)) for word in case["args"][1:]])
+    if case["expected"] == "accept":
+        assert refused == []
+    else:
+        assert refused
+        assert all(words in " ".join(refused) for words in case["must_name"]), refused
