@@ -51,7 +51,8 @@ class ActionModule(ActionBase):
         judgement, unknown, variables = self._judged(groups, task_vars)
         values = judgement.values
         _resolving.resolve(judgement)
-        given = {name: self._given(host, variables[name]) for name, host in values.items()}
+        names = _UserNames()
+        given = {name: self._given(host, variables[name], names) for name, host in values.items()}
         common = _common(values)
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
         storage = self._storage(values, topology, given)
@@ -113,7 +114,7 @@ class ActionModule(ActionBase):
         return set(load_extra_vars(self._loader))
 
     @staticmethod
-    def _given(host, variables):
+    def _given(host, variables, names):
         """What the topology and the checks take of a host. A role's variables are there where the host has the role."""
         return {
             "address": host.get("dovecot_address") or variables["inventory_hostname"],
@@ -124,7 +125,7 @@ class ActionModule(ActionBase):
             "settings": host.get("dovecot_settings") or {},
             "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
             "lease_time": host.get("dovecot_nfs_server_lease_time", 20),
-            "users": frozenset(str(user["name"]).lower() for user in host.get("dovecot_users", []) if user.get("name")),
+            "users": names.of(host.get("dovecot_users", [])),
         }
 
     @staticmethod
@@ -181,6 +182,19 @@ class ActionModule(ActionBase):
             return result
         lines = "\n".join(f"  - {sentence}" for sentence in found)
         raise AnsibleActionFail(f"{title}, nothing was changed:\n{lines}")
+
+
+class _UserNames:
+    """In small letters, once for all hosts that have the same list."""
+
+    def __init__(self):
+        self._known = {}
+
+    def of(self, users):
+        if id(users) not in self._known:
+            names = frozenset(str(user["name"]).lower() for user in users if user.get("name"))
+            self._known[id(users)] = users, names  # the list is kept, so that its id stays its own
+        return self._known[id(users)][1]
 
 
 def _common(values):
