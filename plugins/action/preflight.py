@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
+    _calls,
     _explanations,
     _inventory_checks,
     _names,
@@ -48,6 +49,7 @@ class ActionModule(ActionBase):
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
+        called = [*_calls.problems(groups, task_vars, self._task.tags)]
         judgement, unknown, variables = self._judged(groups, task_vars)
         values = judgement.values
         _resolving.resolve(judgement)
@@ -57,9 +59,10 @@ class ActionModule(ActionBase):
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
         storage = self._storage(values, topology, given)
         readings = self._readings(judgement, variables, topology, common)
-        declared = {"groups": groups, "topology": topology, "vars": common, "given": given, "secrets": readings, "values": values,
-                    "explicit": judgement.explicit}
-        found = [*_names.groups(groups, common), *judgement.problems(), *unknown, *_of_extra_vars(self._extra(), judgement)]
+        declared = {"groups": groups, "topology": topology, "vars": common, "given": given, "secrets": readings,
+                    "values": values, "explicit": judgement.explicit}
+        found = [*called, *_names.groups(groups, common), *judgement.problems(), *unknown,
+                 *_of_extra_vars(self._extra(), judgement)]
         found += [sentence for sentence in _inventory_checks.problems(declared)
                   if sentence.split(":")[0] not in judgement.unusable and sentence not in found]
         nonce = secrets.token_hex(16)

@@ -45,7 +45,9 @@ def problems(declared):
     (node name -> its own variables, as handed to C(_topology.derive), with C(settings)),
     C(secrets) (variable -> node and value, as each node has it), and C(values) (node name -> all that its roles read).
     """
-    return [sentence for check in CHECKS for sentence in check(**declared)]
+    # of nobody nothing more can be said
+    checks = CHECKS if declared["topology"]["nodes"] else CHECKS[:1]
+    return [sentence for check in checks for sentence in check(**declared)]
 
 
 def check_groups(groups, topology, **_rest):
@@ -53,6 +55,7 @@ def check_groups(groups, topology, **_rest):
     if not nodes:
         yield (f"{CLUSTER_GROUP}: the group is empty or missing: make dovecot_backends, dovecot_directors and "
                f"dovecot_loadbalancers its children")
+        return
     for group in LATER_GROUPS:
         if groups.get(group):
             yield (f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: "

@@ -54,9 +54,9 @@ class Judgement:
         self.values[name], self.changed[name] = values, changed
 
     def problems(self):
-        """Sentences, each with the hosts that it holds for, unless it holds for all of them."""
+        """Sentences, each with the hosts that it holds for, unless it holds for all that have the variable."""
         for (variable, what, words), names in self._found.items():
-            yield sentence(variable, what, words, names, len(self.values))
+            yield sentence(variable, what, words, names, sum(variable in host for host in self.values.values()))
 
     def note(self, variable, what, words, name):
         self._note(variable, what, words, name)

@@ -35,6 +35,11 @@ DERIVED = ("director_mail_servers", "director_servers", "haproxy_trusted_network
 # What the roles have put there must stay.
 ADDED_TO = ("login_trusted_networks", "mail_plugins")
 MUST_BE_ON = {"disable_plaintext_auth": "passwords would go over the network in clear"}
+# What these would break, where they stand for the whole node.
+FIXED = {
+    "auth_username_format": "all names are in small letters here, and directors would send one user to two backends",
+    "ssl": "clients and load balancers are served with TLS",
+}
 WORDS = {"on": "true", "off": "false", "true": "true", "false": "false"}
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/*-]*\Z")
 SECTION = re.compile(r"[a-z_]+( [^\s{}#\"]+| \"[^\"{}#]*\")?\Z")
@@ -69,6 +74,8 @@ def _value(where, key, value, owned):
         yield where, f"({shown}) takes away what the roles have put there: begin the value with ${key}"
     elif key in MUST_BE_ON and value not in (True, "yes"):
         yield where, f"({shown}) is switched off, and {MUST_BE_ON[key]}: remove it"
+    elif key in FIXED and where == key and not (key == "ssl" and value in (True, "yes", "required")):
+        yield where, f"({shown}) cannot be changed, since {FIXED[key]}: remove it"
     elif isinstance(value, str):
         yield from _text(where, value, shown)
 

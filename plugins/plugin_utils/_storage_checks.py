@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storage
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import CACHING, FORMATS, TYPES, mail_format
 
@@ -15,6 +17,7 @@ LEASE = (10, 3600)
 HARMFUL_OPTIONS = {
     "soft": "with it a write fails while the server is away for a moment, and mail is lost: use hard",
     "softerr": "with it a write fails while the server is away for a moment, and mail is lost: use hard",
+    "ro": "with it nobody could get mail: leave it out",
     "nolock": "with it the nodes do not see each other's locks, and indexes break: leave it out",
 }
 HARMFUL_VALUES = {"local_lock": ("all", "flock", "posix")}
@@ -117,6 +120,9 @@ def _node(storage, has_directors):
     if not storage["source"]:
         yield (f"dovecot_shared_storage_source: missing for {{nodes}}: set it to what is mounted, as "
                f"{'nfs.example.org:/srv/mail' if kind in CACHING else 'the device or the servers'}")
+    elif kind == "nfs" and not re.match(r"[^/\s]+:/\S*\Z", str(storage["source"])):
+        yield (f"dovecot_shared_storage_source: '{storage['source']}' of {{nodes}} is no export: write it as "
+               f"nfs.example.org:/srv/mail")
     options = storage["mount_options"]
     if isinstance(options, str) or not all(isinstance(option, str) for option in options):
         yield f"dovecot_shared_storage_mount_options: '{options}' of {{nodes}} is no list: write one option an item"
@@ -146,6 +152,9 @@ def _mailboxes(storage, has_directors):
         if place and not str(place).startswith("/"):
             yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is no absolute path: write it as "
                    f"/var/lib/dovecot-{variable}")
+        elif place and (f"{str(place).rstrip('/')}/").startswith(f"{str(storage['path']).rstrip('/')}/"):
+            yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is on the storage, below dovecot_mail_home: "
+                   f"use a folder on the node's own disk")
         elif place and not has_directors:
             yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} without directors: the other node would not see "
                    f"the locks and changes in it: leave it out, or put directors before the backends")
