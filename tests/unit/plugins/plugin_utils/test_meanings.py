@@ -82,7 +82,8 @@ def test_a_database_is_normalised():
 @pytest.mark.parametrize("tree", [
     {"mail_plugins": "zlib"}, {"protocol lmtp": {"mail_plugins": "sieve"}}, {"login_greeting": "Mail #1"},
     {"verbose_ssl": "on"},
-    {"auth_default_realm": None}, {143: "x"}, {"!include": "/etc/x"}, {"doveadm_password": "x"}, {"disable_plaintext_auth": False},
+    {"auth_default_realm": None},
+    {143: "x"}, {"!include": "/etc/x"}, {"doveadm_password": "x"}, {"disable_plaintext_auth": False},
     {"plugin": {"mail_location": "maildir:~/M"}}, {"haproxy_trusted_networks": "0.0.0.0/0"}])
 def test_settings_that_undo_the_roles_or_that_dovecot_reads_otherwise_are_refused(tree):
     assert list(_setting_checks.problems(tree))
