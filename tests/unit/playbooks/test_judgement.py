@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import random
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -13,6 +16,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 from on_controller import judged
 from test_refusals import Inventory
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _specification
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted(path.name for path in (CHECKOUT / "inventories").iterdir())
@@ -68,6 +73,26 @@ def test_own_variables_are_those_that_a_template_names_or_that_are_listed(exampl
     assert judged(example(dovecot_site="x", dovecot_mail_user="{{ 'vmail' if dovecot_site else '' }}"))[1] == []
     assert judged(example(dovecot_site="x", dovecot_own_variables=["dovecot_site"]))[1] == []
     assert "dovecot_site" in judged(example(dovecot_site="x"))[1][0]
+
+
+INTERNAL = re.compile(r"Error\b|Exception|has no attribute|not iterable|unhashable|__dovecot|_Ansible|<class")
+NAMES = sorted(set().union(*_specification.specifications().values()))
+ODDITIES = (
+    None, True, False, 0, -1, 1.5, "", "x", " ", "yes", "a b", "x\ny", "#", "é", "%u", "::1", "{{ nope }}", "{{ 1 / 0 }}", [],
+    ["x"],
+    [None], [{}], [["x"]], [{"name": 1}], [{"driver": ["x"]}], [{"driver": "ldap", "uris": [["x"]]}], {}, {"a": 1}, {"x": None},
+    {1: 2}, {"imap": []}, datetime.date(2026, 1, 1))
+
+
+@pytest.mark.parametrize("variant", ["ideal", "partitioned_dedicated", "shared_storage"])
+def test_whatever_a_variable_is_the_outcome_is_a_refusal_that_names_it_or_a_deployment(variant, example):
+    inventory, chance = example(variant), random.Random(variant)
+    for _time in range(60):
+        name, value = chance.choice(NAMES), chance.choice(ODDITIES)
+        (inventory.parent / "group_vars/dovecot_cluster/zz.yml").write_text(yaml.safe_dump({name: value}))
+        result, refused = judged(inventory)
+        assert result or any(name in line for line in refused), (name, value, refused)
+        assert not [line for line in refused if INTERNAL.search(line)], (name, value, refused)
 
 
 # --- Odd inventories, where they are beside the checkout
