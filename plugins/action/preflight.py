@@ -124,7 +124,6 @@ class ActionModule(ActionBase):
             "hostname": host.get("dovecot_hostname") or variables["inventory_hostname"],
             "partition": host.get("dovecot_partition"),
             "weight": host.get("dovecot_backend_weight", 100),
-            "sessions": host.get("dovecot_sessions"),
             "settings": host.get("dovecot_settings") or {},
             "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
             "lease_time": host.get("dovecot_nfs_server_lease_time", 20),
@@ -183,7 +182,8 @@ class ActionModule(ActionBase):
     def _refuse_or(title, found, result):
         if not found:
             return result
-        lines = "\n".join(f"  - {sentence}" for sentence in found)
+        # a line a mistake, whatever the value is
+        lines = "\n".join("  - " + sentence.replace("\n", "\\n") for sentence in found)
         raise AnsibleActionFail(f"{title}, nothing was changed:\n{lines}")
 
 

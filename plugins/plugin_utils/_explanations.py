@@ -13,6 +13,8 @@ NO_ENTRY = re.compile(r"object of type '\w+' has no attribute '?([^'\s]+)'?")
 ATTRIBUTE = re.compile(r"has no attribute", re.IGNORECASE)
 # of Python's, which say nothing to the reader
 INTERNAL = re.compile(r"\b\w*(Error|Exception)\b:?|<class '[^']*'>|_AnsibleTagged\w*")
+# It says nothing of the inventory.
+ADVICE = re.compile(r" *Use -v+ to see paths searched\.?")
 LEADING = re.compile(r"(Error rendering template|Error while resolving [^:]*|Finalization of [^:]*)[:.] *")
 
 
@@ -26,5 +28,5 @@ def explained(error):
         return f"it needs an entry '{found.group(1)}' that is not there: add it, or correct the name"
     if "vault" in text.lower() or "decrypt" in text.lower():
         return "it is encrypted with ansible-vault, and cannot be decrypted: give the vault's password, as with --ask-vault-pass"
-    text = ATTRIBUTE.sub("lacks", LEADING.sub("", INTERNAL.sub("", text))).strip(" .")
+    text = ATTRIBUTE.sub("lacks", LEADING.sub("", INTERNAL.sub("", ADVICE.sub("", text)))).strip(" .")
     return (text if len(text) <= LENGTH else text[:LENGTH] + "...") + ": correct the template, or what it reads"

@@ -142,7 +142,7 @@ def check_addresses(topology, vars, **_rest):
     nodes = topology["nodes"]
     vip = parse_interface(vars.get("dovecot_vip"))
     routed = vars.get("dovecot_allow_routed")
-    seen_addresses, seen_names = {}, {}
+    seen_addresses, seen_names, outside = {}, {}, {}
     for name, node in nodes.items():
         address = parse_address(node["address"])
         if address is not None and not_for_a_node(address, vip):
@@ -153,10 +153,7 @@ def check_addresses(topology, vars, **_rest):
                    f"dovecot_address to the address that the other nodes reach it by")
         elif vip is not None and address not in vip.network and not (
                 routed and "service_address" not in node["roles"]):
-            yield (f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
-                   f"(dovecot_vip: {vip}): correct one of them"
-                   + ("" if "service_address" in node["roles"]
-                      else ", or set dovecot_allow_routed: true if there is a router between"))
+            outside.setdefault("service_address" in node["roles"], []).append((name, address))
         other = seen_addresses.setdefault(str(address or node["address"]), name)
         if other != name:
             yield (f"dovecot_address: {node['address']} is the address of {other} and of {name}: "
@@ -165,6 +162,12 @@ def check_addresses(topology, vars, **_rest):
         if other != name:
             yield (f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
                    f"dsync tells partners apart by it, give every node its own")
+    for holds_vip, strangers in outside.items():
+        (name, address), others = strangers[0], [name for name, _address in strangers[1:]]
+        yield (f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
+               f"(dovecot_vip: {vip}): correct one of them"
+               + ("" if holds_vip else ", or set dovecot_allow_routed: true if there is a router between")
+               + (f" (so are those of {_secrets.some(others)})" if others else ""))
 
 
 def not_for_a_node(address, vip):
@@ -245,15 +248,6 @@ def check_ports(values, **_rest):
             if port is not None and other != name and (other, name) not in told:
                 told.add((other, name))
                 yield f"{name}{':' if ':' not in name else ''} {port} is the port of {other} too: give each its own"
-
-
-def check_sessions(given, **_rest):
-    for name, node in given.items():
-        sessions = node.get("sessions")
-        if sessions is not None and (
-                isinstance(sessions, bool) or not str(sessions).isdigit() or not 100 <= int(sessions) <= 100000):
-            yield (f"dovecot_sessions: '{sessions}' of {name} is no whole number from 100 to 100000: "
-                   f"write how many clients it is made for, as docs/sizing.md tells")
 
 
 def check_networks(vars, **_rest):
@@ -506,7 +500,6 @@ CHECKS = (
     check_addresses,
     check_vip,
     check_directors,
-    check_sessions,
     check_ports,
     check_networks,
     check_secrets,

@@ -38,7 +38,9 @@ class Judgement:
             try:
                 value = self._reader.read(variable, variables)
             except Unreadable as error:
-                self._unreadable(name, variable, str(error), variables)
+                readable = self._unreadable(name, variable, str(error), variables)
+                if readable is not None:
+                    values[variable] = readable
                 continue
             normal, wrong, differs = self._judge(variable, options[variable], value)
             for what, words in wrong:
@@ -67,16 +69,18 @@ class Judgement:
             names.append(name)
 
     def _unreadable(self, name, variable, reason, variables):
-        self.unusable.add(variable)
+        """Notes why, and gives what of a list can be read, of which there may be more to say."""
         if isinstance(variables[variable], (list, tuple)):
             items, reasons = self._reader.parts(variable, variables)
             for number, why in reasons:
                 self._note(variable, f"item {number}", f"cannot be read: {why}", name)
-            _normal, wrong, _differs = self._judge(variable, self._options_of(variable), items)
+            normal, wrong, _differs = self._judge(variable, self._options_of(variable), items)
             for what, words in wrong:
                 self._note(variable, what, words, name)
-        else:
-            self._note(variable, "", f"cannot be read: {reason}", name)
+            return normal
+        self.unusable.add(variable)
+        self._note(variable, "", f"cannot be read: {reason}", name)
+        return None
 
     def _options_of(self, variable):
         return next(options[variable] for options in self._specs.values() if variable in options)

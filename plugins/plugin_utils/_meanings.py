@@ -228,6 +228,7 @@ def mount_options(value):
 many = 1000000
 CHECKS = {
     "dovecot_hostname": host_name,
+    "dovecot_sessions": between(100, 100000, "write how many clients it is made for, as docs/sizing.md tells"),
     "dovecot_ports": ports,
     "dovecot_proxy_protocol_ports": ports,
     "dovecot_health_ports": ports,

@@ -176,7 +176,7 @@ COMBINED = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n-----BE
 REFUSALS = {
     "too few sessions": (
         variables(dovecot_sessions=10),
-        ["dovecot_sessions: '10' of a1 is no whole number from 100 to 100000", "docs/sizing.md"]),
+        ["dovecot_sessions: '10' is no number from 100 to 100000", "docs/sizing.md"]),
     "a partition with one node": (
         one_node_in_partition,
         ["dovecot_partition: partition 'a'", "has 1 node (a1)", "add or remove nodes"]),
