@@ -12,6 +12,6 @@ def said_while_idle(nodes):
     node = next(iter(nodes))
     since = node.run("date '+%Y-%m-%d %H:%M:%S'").strip()
     time.sleep(SECONDS)
-    logs = {node.name: node.run("journalctl -q -u dovecot -u haproxy -u keepalived --no-pager -o cat --since %s", since).splitlines()
-            for node in nodes}
+    read = "journalctl -q -u dovecot -u haproxy -u keepalived --no-pager -o cat --since %s"
+    logs = {node.name: node.run(read, since).splitlines() for node in nodes}
     return {name: lines for name, lines in logs.items() if lines}
