@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-import fixtures
 from _lab import fits, machine, status
 from acknowledged import Load
 from chaos import contradictions, table, unleash
 from clients import Clients
 from faults import Cluster
+from fixtures import LabNode, holder_of, nodes_of, run_playbook, users_of, whole_of
 
 
 def main():
@@ -23,9 +23,8 @@ def main():
     lab = status()
     groups = {group for node in lab["nodes"] for group in node["groups"]}
     fits({"dovecot_loadbalancers", "dovecot_directors", "dovecot_replicated"} <= groups, "the ideal cluster: ./lab up")
-    nodes, users = fixtures.nodes_of(lab), fixtures.users_of(lab)
-    cluster = Cluster(nodes, fixtures.LabNode(), fixtures.run_playbook,
-                      fixtures.holder_of(lab, nodes), fixtures.whole_of(lab, nodes))
+    nodes, users = nodes_of(lab), users_of(lab)
+    cluster = Cluster(nodes, LabNode(), run_playbook, holder_of(lab, nodes), whole_of(lab, nodes))
     print(f"\nOne fault after the other, for {minutes:g} minutes or each once, {machine()}", flush=True)
     with Load(Clients(lab), users) as load:
         outcomes = unleash(cluster, load, minutes, say=lambda text: print(f"  {text}", flush=True))
