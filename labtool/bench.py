@@ -10,7 +10,11 @@ UNFIT = 77  # as benchmarks/_lab.py has it
 FOLDER = paths.ROOT / "benchmarks"
 
 
-def run(names: list[str], *, only_list: bool = False) -> int:
+# Those that go on for as long as they are told.
+ENDLESS = ("chaos",)
+
+
+def run(names: list[str], *, only_list: bool = False, minutes: float | None = None) -> int:
     found = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if not path.stem.startswith("_")}
     if only_list:
         print("\n".join(found))
@@ -18,14 +22,17 @@ def run(names: list[str], *, only_list: bool = False) -> int:
     unknown = sorted(set(names) - set(found))
     if unknown:
         raise LabError(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(found) or '(none)'}.")
+    if minutes is not None and (not names or set(names) - set(ENDLESS)):
+        raise LabError(f"--minutes is for {', '.join(ENDLESS)} alone: ./lab bench {ENDLESS[0]} --minutes {minutes:g}")
     if not found:
         raise LabError(f"There is no benchmark in {FOLDER}.")
     variant = lifecycle.current_variant() or "ideal"
     settings = environment(inventory.path_of(variant))
+    words = [] if minutes is None else [f"--minutes={minutes}"]
     failed = []
     for name in names or found:
         say(f"\n=== {name}")
-        status = stream([paths.VENV / "bin" / "python", found[name]], env=settings, cwd=paths.ROOT)
+        status = stream([paths.VENV / "bin" / "python", found[name], *words], env=settings, cwd=paths.ROOT)
         # of all, those for another cluster are passed over; one that was asked for by its name is not
         if status != 0 and (names or status != UNFIT):
             failed.append(name)

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from labtool import inventory, nodes, paths, sanity
 from labtool.environment import environment
 from labtool.system import LabError, lock, say, stream
@@ -84,12 +86,18 @@ def alone(name: str) -> int:
     return int(_run(name, _parts()[name]).outcome == FAILED)
 
 
+def variant_of(name: str) -> str:
+    """The variant that a scenario runs on: that of its own name, but for LAB_VARIANT in its molecule.yml."""
+    settings = yaml.safe_load((paths.ROOT / "molecule" / name / "molecule.yml").read_text())
+    return settings.get("ansible", {}).get("env", {}).get("LAB_VARIANT", name)
+
+
 def has_vms(part: str) -> bool:
     """Whether it is a scenario with virtual machines; one whose inventory cannot be read is run, and fails."""
-    if part not in inventory.variants():
+    if part in WITHOUT_NODES:
         return False
     try:
-        return bool(inventory.load(part).of_kind("vm"))
+        return bool(inventory.load(variant_of(part)).of_kind("vm"))
     except LabError:
         return False
 
@@ -195,7 +203,7 @@ def _refuse_incomplete(name: str) -> None:
     """Molecule passes over a playbook that is missing, and over a folder without tests, with a mere warning."""
     folder = paths.ROOT / "molecule"
     needed = [folder / "shared" / f"{playbook}.yml" for playbook in ("create", "converge", "check_mode", "destroy")]
-    missing = [str(path.relative_to(paths.ROOT)) for path in [*needed, inventory.path_of(name)] if not path.exists()]
+    missing = [str(path.relative_to(paths.ROOT)) for path in [*needed, inventory.path_of(variant_of(name))] if not path.exists()]
     if not list((folder / name).glob("tests/test_*.py")):
         missing.append(f"molecule/{name}/tests/test_*.py")
     if missing:

@@ -63,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")
     measure.add_argument("--list", action="store_true", help="only name them")
     measure.add_argument("benchmarks", nargs="*", metavar="NAME", help="files of benchmarks/ without .py; default: all")
-    measure.set_defaults(function=lambda arguments: bench.run(arguments.benchmarks, only_list=arguments.list))
+    measure.add_argument("--minutes", type=float, help="how long chaos goes on (default: each fault once)")
+    measure.set_defaults(
+        function=lambda arguments: bench.run(arguments.benchmarks, only_list=arguments.list, minutes=arguments.minutes)
+    )
 
     command = verbs.add_parser("run", help="run a command with the lab's virtual environment, inventory and keys")
     command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the command and its arguments")

@@ -74,13 +74,16 @@ class Nodes(dict):
         return next(row["state"] for row in rows if row["mail server ip"] == backend.address)
 
 
-@pytest.fixture(scope="session")
-def nodes(lab):
+def nodes_of(lab):
     return Nodes((entry["name"], Node(entry)) for entry in lab["nodes"])
 
 
 @pytest.fixture(scope="session")
-def users(lab):
+def nodes(lab):
+    return nodes_of(lab)
+
+
+def users_of(lab):
     """User names by partition."""
     by_partition = {}
     for user in lab["users"]:
@@ -89,7 +92,11 @@ def users(lab):
 
 
 @pytest.fixture(scope="session")
-def vip_holder(lab, nodes):
+def users(lab):
+    return users_of(lab)
+
+
+def holder_of(lab, nodes):
     """A function that tells which node has the VIP now."""
     candidates = nodes.of("dovecot_loadbalancers") or nodes.of("dovecot_replicated")
 
@@ -104,7 +111,11 @@ def vip_holder(lab, nodes):
 
 
 @pytest.fixture(scope="session")
-def lab_is_whole(nodes, lab):
+def vip_holder(lab, nodes):
+    return holder_of(lab, nodes)
+
+
+def whole_of(lab, nodes):
     """A function that tells whether every node is up and in its place; what ./lab status judges, in a fraction of its time."""
     def whole():
         with ThreadPoolExecutor() as pool:
@@ -112,6 +123,11 @@ def lab_is_whole(nodes, lab):
         assert not lab["vip"] or f" {lab['vip']}/" in addresses, "nobody holds the VIP"
         return True
     return whole
+
+
+@pytest.fixture(scope="session")
+def lab_is_whole(lab, nodes):
+    return whole_of(lab, nodes)
 
 
 UNITS = {
@@ -185,14 +201,16 @@ def second_address(lab):
     subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", interface], check=True)
 
 
+def run_playbook(playbook, *args):
+    """Runs a playbook against the lab and gives the finished process."""
+    return subprocess.run(
+        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
+        capture_output=True, text=True, timeout=300, check=False)
+
+
 @pytest.fixture(scope="session")
 def ansible(lab):
-    """A function that runs a playbook against the lab and gives the finished process."""
-    def run(playbook, *args):
-        return subprocess.run(
-            [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
-            capture_output=True, text=True, timeout=300, check=False)
-    return run
+    return run_playbook
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,10 @@ options:
     description: Seconds that a backend may take to answer a proxy.
     type: int
     default: 10
+  sasl:
+    description: Whether the node judges the passwords of SMTP clients with files of their own.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -62,13 +66,14 @@ RETURN = r"""
 _value:
   description:
     - C(databases), in their order, as they were given, their credentials too, each completed with its C(name), with the defaults
-      of what was left out, with its C(file), and with C(authority), the file with the certificate authority that it is trusted
-      by; C(fields), what the passdb says of every user;
+      of what was left out, with its C(file), its C(sasl_file) for SMTP AUTH, and with C(authority), the file with the certificate
+      authority that it is trusted by; C(fields), what the passdb says of every user;
       C(target_field) and C(targets), the field that says where a user's mail is, and its value by partition, empty on a node that
       has all that it serves; C(files), as M(mailcluster.dovecot.config) takes
       them; C(packages), which Debian packages they need.
   type: dict
   sample: {"databases": [{"name": "ldap", "driver": "ldap", "file": "/etc/dovecot/databases/ldap.conf.ext",
+                          "sasl_file": "/etc/dovecot/databases/ldap-sasl.conf.ext",
                           "authority": "/etc/ssl/certs/ca-certificates.crt"}],
            "fields": {"nopassword": "y", "proxy": "y"}, "target_field": "director_tag", "targets": {"a": "a", "b": "b"},
            "files": [], "packages": ["dovecot-ldap"]}
@@ -78,7 +83,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_d
 
 
 def user_databases(databases, node, topology, home_servers=None, master=None, uid=5000, gid=5000, home="/var/vmail",
-                   timeout=10):
+                   timeout=10, sasl=False):
     addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
     values = _user_databases.home_servers(home_servers, addresses)
     place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)
@@ -88,7 +93,7 @@ def user_databases(databases, node, topology, home_servers=None, master=None, ui
         "fields": place.fields(),
         "target_field": place.target[0] or "",
         "targets": place.target[1],
-        "files": _user_databases.files(found, place),
+        "files": _user_databases.files(found, place, sasl),
         "packages": _user_databases.packages(found),
     }
 

@@ -19,27 +19,43 @@ ROW = re.compile(rb"\t([0-9]+)\t(?:imap|pop3|sieve|managesieve)\t\(")
 END = re.compile(rb"(?:^|\n)([+-])[^\n]*\n\Z")
 
 
-def sessions_at(doveadm, host, seconds=5):
-    """The number of sessions on I(host), or None when it cannot be asked, or does not answer."""
+ENDS = 5  # seconds in which a kick has ended all sessions
+POLL = 0.5  # seconds
+
+
+def ended(doveadm, before, count):
+    """How many of the I(before) sessions have ended, when some seconds are given to all; None when they cannot be counted."""
+    if before is None:
+        return None
+    deadline, left = doveadm.clock() + ENDS, count()
+    while left and doveadm.clock() < deadline:
+        doveadm.sleep(POLL)
+        left = count()
+    return None if left is None else max(0, before - left)
+
+
+def sessions_at(doveadm, host, user=None, seconds=5):
+    """The number of sessions on I(host), or of one user's there; None when it cannot be asked, or does not answer."""
     port, password = doveadm.settings("doveadm_port"), doveadm.settings("doveadm_password", secret=True)
     if not port.isdigit() or port == "0" or not password:
         return None
     try:
         with socket.create_connection((host, int(port)), seconds) as connection:
-            return ask(connection, password)
+            return ask(connection, password, user)
     except ConnectionRefusedError:
         return 0  # no Dovecot, no session
     except OSError:
         return None
 
 
-def ask(connection, password):
+def ask(connection, password, user):
     credentials = base64.b64encode(b"\0doveadm\0" + password.encode("utf-8"))
     connection.sendall(b"VERSION\tdoveadm-server\t1\t2\nPLAIN\t%s\n" % credentials)
     # its version, that it wants a password, and what it thinks of this one
     if answer(connection, 3) is None:
         return None
-    connection.sendall(b"\t\twho\n")
+    mask = b"" if user is None else b"\t" + user.encode("utf-8")
+    connection.sendall(b"\t\twho%s\n" % mask)
     said = answer(connection, 2)
     return None if said is None else sum(int(count) for count in ROW.findall(said))
 

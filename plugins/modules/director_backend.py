@@ -138,6 +138,13 @@ flushed:
   returned: success
   type: int
   sample: 2
+ended:
+  description:
+    - How many sessions on the backend O(flush=kick) has ended, as the backend itself tells five seconds later at the most.
+      Null when it cannot be asked, 0 without a kick.
+  returned: success, not in check mode
+  type: int
+  sample: 3
 commands:
   description: What the ring was told, or would be told, as words after C(doveadm director).
   returned: success
@@ -157,7 +164,7 @@ counted:
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import sessions_at
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import FLUSH, Director
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, TimedOut
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._weights import FormerWeights
@@ -272,6 +279,7 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
         if how == "none" and not remaining and counted == "sessions":
             how = "kick"  # nobody is there to be cut, and nobody must come back
         doveadm.start_anew()
+    there = sessions(doveadm, host) if how == "kick" and desired and not check_mode else 0
     flushed = clear(director, host, how, after, check_mode) if desired else 0
     if flushed:
         commands = commands + [FLUSH[how] + [host]]
@@ -279,6 +287,7 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
         "commands": [[str(word) for word in words] for words in commands],
         "former_weight": remembered,
         "flushed": flushed,
+        **({} if check_mode else {"ended": ended(doveadm, there, lambda: sessions(doveadm, host)) if there != 0 else 0}),
         "diff": _director.diff(current, after, commands),
     }
     if remaining and how == "none":

@@ -110,6 +110,13 @@ sessions:
   type: list
   elements: dict
   sample: [{"user": "alice@example.org", "service": "imap", "client": "192.0.2.7", "backend": "198.51.100.31"}]
+ended:
+  description:
+    - How many sessions a move or a kick has ended, through whatever director, as the backend itself tells five seconds later at
+      the most. Null when it cannot be asked, as C(director_backend) says.
+  returned: success, not in check mode
+  type: int
+  sample: 3
 commands:
   description: What the ring was told, or would be told, as words after C(doveadm director).
   returned: success
@@ -119,6 +126,7 @@ commands:
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, NotAllowed
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._users import passdb_field
@@ -154,7 +162,7 @@ def refuse_backend(host, tag, user, backends):
                          % (host, backends[host]["tag"], user, tag, same))
 
 
-def converge(doveadm, params, check_mode):
+def converge(doveadm, params, check_mode, sessions_of=sessions_at):
     """The module's result."""
     user = _values.user_of("user", params["user"])
     if params["tag"] is not None:
@@ -175,12 +183,17 @@ def converge(doveadm, params, check_mode):
     elif params["kick"] and sessions:
         # a move has kicked already
         commands.append(["kick", "--", user])
+    number = 0
     if not check_mode:
-        for words in commands:
-            director.tell(words)
         if params["kick"] and not commands:
             # there may be sessions through other directors
-            director.tell(["kick", "--", user])
+            told = [["kick", "--", user]]
+        else:
+            told = commands
+        there = sessions_of(doveadm, before, user) if told and before else 0
+        for words in told:
+            director.tell(words)
+        number = ended(doveadm, there, lambda: sessions_of(doveadm, before, user)) if there != 0 else 0
         if host is not None and host != before:
             place = director.user(user, tag)
     elif host is not None and host != before:
@@ -191,6 +204,7 @@ def converge(doveadm, params, check_mode):
         "tag": tag,
         "sessions": sessions,
         "commands": commands,
+        **({} if check_mode else {"ended": number}),
         "diff": {"before": "%s on %s\n" % (user, before or "no backend"),
                  "after": "%s on %s\n" % (user, place["backend"] or "no backend")},
         **place,

@@ -17,7 +17,8 @@ LDAP = COMMON | NETWORK | {
     "quota", "filter", "iterate_filter"}
 QUERIES = ("password_query", "user_query", "iterate_query")
 SQL_SERVER = COMMON | NETWORK | {
-    "hosts", "port", "database", "user", "password", "table", "user_column", "password_column", "home_server", "quota", *QUERIES}
+    "hosts", "port", "database", "user", "password", "table", "user_column", "password_column", "home_server", "quota", *QUERIES,
+    "sasl_password_query"}
 KEYS = {"passwd_file": {"driver"}, "ldap": LDAP, "pgsql": SQL_SERVER, "mysql": SQL_SERVER,
         "sqlite": (SQL_SERVER - NETWORK - {"hosts", "port", "database", "user", "password"}) | {"path"}}
 NEEDED = {"passwd_file": (), "ldap": ("uris", "base"), "pgsql": ("hosts", "database", "user", "password"),
@@ -32,8 +33,8 @@ VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 USER_VARIABLE = re.compile(r"%(-?\d*\.?-?\d*)?[LUERXHMNT]*[un]|%\{(user|username)\}")
 
 
-def problems(databases, home_servers, topology):
-    """Sentences about what is wrong."""
+def problems(databases, home_servers, topology, sasl=False):
+    """Sentences about what is wrong.  I(sasl): whether mail servers ask there for SMTP AUTH."""
     if not isinstance(databases, list) or not databases:
         yield "dovecot_user_databases: is no list of databases: write one an item, as {driver: passwd_file}"
         return
@@ -48,7 +49,8 @@ def problems(databases, home_servers, topology):
     if sum(database["driver"] == "passwd_file" for database in databases) > 1:
         yield "dovecot_user_databases: passwd_file is there twice, and both would be dovecot_users: remove one"
     for database in named(databases):
-        for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology)):
+        for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology),
+                         *(_sasl(database, topology) if sasl else ())):
             yield f"dovecot_user_databases: {database['name']}: {sentence}"
     yield from _mapping(databases, home_servers, topology)
 
@@ -87,7 +89,7 @@ def _credentials(database):
 
 
 def _searches(database):
-    for key in ("filter", "password_query", "user_query"):
+    for key in ("filter", "password_query", "user_query", "sasl_password_query"):
         if key in database and not USER_VARIABLE.search(str(database[key])):
             yield f"{key}: '{database[key]}' does not contain the user: put %u where the user's name is compared"
     for key in ("iterate_filter", "iterate_query"):
@@ -115,6 +117,19 @@ def _home(database, topology):
         kind = "column" if database["driver"] in SQL else "attribute"
         yield (f"home_server is missing, but there are the partitions {', '.join(sorted(partitions))}: name the {kind} that says "
                f"whose mail is where")
+
+
+def _sasl(database, topology):
+    """SMTP AUTH on nodes whose own password_query leaves the password to the backend."""
+    if not (topology["directors"] or topology["proxies"]):
+        return
+    query = database.get("sasl_password_query")
+    if database.get("password_query") and not query:
+        yield ("sasl_password_query: missing beside a password_query of your own, which does not judge the password that a mail "
+               "server asks about: give one that returns user and password alone, or set dovecot_sasl_port: 0")
+    elif query and re.search(r"\bnopassword\b", str(query), re.IGNORECASE):
+        yield ("sasl_password_query: returns nopassword, so that any password would be right, and the mail server an open relay: "
+               "return user and password alone")
 
 
 def _mapping(databases, home_servers, topology):

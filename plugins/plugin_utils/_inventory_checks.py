@@ -241,11 +241,11 @@ def check_ports(values, **_rest):
         services = [(port, f"dovecot_{kind}: {service}") for kind in ("ports", "proxy_protocol_ports", "health_ports")
                     for service, port in (host.get(f"dovecot_{kind}") or {}).items()]
         services += [(host.get(variable), variable) for variable in
-                     ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port")]
+                     ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")]
         seen = {}
         for port, name in services:
             other = seen.setdefault(port, name)
-            if port is not None and other != name and (other, name) not in told:
+            if port and other != name and (other, name) not in told:
                 told.add((other, name))
                 yield f"{name}{':' if ':' not in name else ''} {port} is the port of {other} too: give each its own"
 
@@ -350,7 +350,8 @@ def check_users(vars, topology, **_rest):
 
 def check_user_databases(vars, topology, **_rest):
     yield from _database_checks.problems(
-        vars.get("dovecot_user_databases"), vars.get("dovecot_home_servers"), topology)
+        vars.get("dovecot_user_databases"), vars.get("dovecot_home_servers"), topology,
+        sasl=bool(vars.get("dovecot_mta_networks")) and str(vars.get("dovecot_sasl_port")) != "0")
 
 
 def check_proxies(vars, topology, **_rest):
@@ -431,7 +432,8 @@ def _open_relays(tree, names):
     for listener in service if names and hasattr(service, "items") else ():
         if listener.startswith("inet_listener"):
             yield (f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
-                   f"judge it: a mail server that asks there is an open relay. Remove it, and let the mail server ask a backend")
+                   f"judge it: a mail server that asks there is an open relay. Remove it: for dovecot_mta_networks there is one "
+                   f"that judges, at dovecot_sasl_port")
 
 
 def check_partners_users(given, topology, **_rest):

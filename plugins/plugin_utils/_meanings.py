@@ -235,6 +235,7 @@ CHECKS = {
     "dovecot_ring_port": port_number,
     "dovecot_doveadm_port": port_number,
     "dovecot_agent_port": port_number,
+    "dovecot_sasl_port": between(0, 65535, "a port, or 0 for none"),
     "dovecot_doveadm_password": secret,
     "dovecot_tls_cert_file": path("/etc/dovecot/tls/cert.pem", system=True),
     "dovecot_tls_key_file": path("/etc/dovecot/tls/key.pem", system=True),

@@ -49,7 +49,8 @@ def named(databases):
 def complete(databases):
     """I(databases) with their names, what was left out of them, and where their files are on the node."""
     return [{**DEFAULTS.get(database["driver"], {}), **database,
-             "file": f"{FOLDER}/{database['name']}.conf.ext", "authority": _authority(database)} for database in named(databases)]
+             "file": f"{FOLDER}/{database['name']}.conf.ext", "sasl_file": f"{FOLDER}/{database['name']}-sasl.conf.ext",
+             "authority": _authority(database)} for database in named(databases)]
 
 
 def _authority(database):
@@ -108,6 +109,15 @@ class Place:
         if self.is_proxy or self.is_implicit:
             return "host", self.addresses
         return None, {}
+
+
+class Judge(Place):
+    """What a director or a proxy is for SMTP AUTH: it knows everybody's password, and nothing of where the mail is."""
+
+    checks_password = True
+
+    def __init__(self):
+        super().__init__([], None, {}, {}, None)
 
 
 # --- LDAP
@@ -301,18 +311,31 @@ def packages(databases):
     return sorted(found | {"ca-certificates"}) if found else []
 
 
-def files(databases, place):
-    """The files of all I(databases), which are complete, as the module C(config) takes them: credentials are for root only."""
+def files(databases, place, sasl=False):
+    """The files of all I(databases), which are complete, as the module C(config) takes them: credentials are for root only.
+
+    I(sasl): with those that judge the passwords of SMTP clients.
+    """
     found = []
     for database in databases:
         if database["driver"] == "passwd_file":
             continue
-        settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
-        content = "".join(f"{name} = {value}\n" for name, value in settings.items())
-        found.append({"content": content, "dest": database["file"], "secret": True})
+        found.append(_settings_file(database, place, database["file"]))
+        if sasl:
+            # a query of somebody's own says where the mail is
+            judged = dict(database, password_query=database.get("sasl_password_query"))
+            found.append(_settings_file(judged, Judge(), database["sasl_file"]))
         if database["driver"] == "mysql" and database["tls"]:
             found.append({"content": mysql_options(database), "dest": mysql_options_file(database)})
         if database.get("ca"):
             # read by Dovecot's auth process, which is not root
             found.append({"content": database["ca"], "dest": database["authority"], "group": "dovecot", "mode": "0640"})
     return found
+
+
+def _settings_file(database, place, dest):
+    settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
+    content = "".join(f"{name} = {value}\n" for name, value in settings.items()
+                      # Dovecot warns of what no userdb asks
+                      if not isinstance(place, Judge) or not name.startswith(("user_", "iterate_")))
+    return {"content": content, "dest": dest, "secret": True}

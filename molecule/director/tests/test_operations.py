@@ -49,7 +49,7 @@ def test_a_drain_while_sessions_are_open(nodes, module, clients, healed):
     assert not is_cut(session), "a drain that may not kick cut a session"
 
     kicked = module(director, "director_backend", host=A1, state="drained", drain_timeout=1, flush="kick")
-    assert (kicked["changed"], kicked["flushed"]) == (True, 1), kicked
+    assert (kicked["changed"], kicked["flushed"], kicked["ended"]) == (True, 1, 1), kicked
     eventually(lambda: is_cut(session), 10, "the end of the session")
     clients.connect_imap(ALICE).logout()
     assert home_of(director, ALICE) == A2
@@ -73,6 +73,7 @@ def test_a_kick_ends_the_sessions_at_all_directors(nodes, module, clients, heale
     kicked = module(nodes["director1"], "director_user", user=ALICE, kick=True)
     assert kicked["changed"] is True
     assert [session["service"] for session in kicked["sessions"]] == ["imap"]
+    assert kicked["ended"] == 2, "of both directors"
     for session in sessions:
         eventually(lambda session=session: is_cut(session), 10, "the end of the session")
     assert module(nodes["director1"], "director_user", user=ALICE, kick=True)["changed"] is False

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from clients import eventually, must
+from pairs import Load, assert_nothing_lost, await_equal
 
 RECAP = re.compile(r"^(\S+)\s*: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 
@@ -128,3 +129,13 @@ def test_secrets_are_readable_by_root_only_and_not_shown(ansible, nodes):
     assert done.returncode == 0, done.stdout[-3000:]
     assert "11-secrets.conf" in done.stdout
     assert new_secret not in done.stdout
+
+
+def test_a_secret_that_changes_on_all_nodes_cuts_nobody(ansible, clients, users, nodes):
+    some = users["a"][:2]
+    with Load(clients, some) as load:
+        for words in (["-e", json.dumps({"dovecot_doveadm_password": "r0tated-f0r-a-while-by-this-test"})], []):
+            done = ansible("site.yml", *words)
+            assert done.returncode == 0, done.stdout[-3000:]
+    assert not load.refused, f"{len(load.refused)} attempts failed, as {load.refused[0]}"
+    assert_nothing_lost(load, await_equal(nodes.pair_of("a"), some))

@@ -6,6 +6,7 @@ import smtplib
 import socket
 
 import pytest
+from clients import eventually
 
 RING, DOVEADM, AGENT = 9090, 12345, 12346
 PROXIED = (10143, 10993, 10110, 10995, 10024, 14190)
@@ -64,7 +65,7 @@ def test_other_tables_are_left_alone(nodes):
 def test_the_table_is_back_after_the_distributions_firewall_was_restarted(nodes):
     node = nodes["a2"]
     node.run("systemctl restart nftables")
-    assert "mailcluster_dovecot" in node.run("nft list tables")
+    eventually(lambda: "mailcluster_dovecot" in node.run("nft list tables"), 10, "the table of the cluster")
     node.run("systemctl stop nftables")
     node.run("systemctl start mailcluster-dovecot-firewall")
 
@@ -74,7 +75,7 @@ def test_it_can_be_switched_off_and_on_again(ansible, nodes, second_address, lab
     try:
         assert ansible("site.yml", "--limit", node.name, "-e", '{"dovecot_firewall": false}').returncode == 0
         assert "mailcluster_dovecot" not in node.run("nft list tables")
-        assert is_open(node.address, lab["ports"]["lmtp"], source=second_address)
+        eventually(lambda: is_open(node.address, lab["ports"]["lmtp"], source=second_address), 10, "an open port")
     finally:
         assert ansible("site.yml", "--limit", node.name).returncode == 0
     assert not is_open(node.address, lab["ports"]["lmtp"], source=second_address)

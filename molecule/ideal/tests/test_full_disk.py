@@ -13,8 +13,8 @@ from email.policy import SMTP
 
 import pytest
 from clients import eventually, must, transfer
+from disks import BallastOn, on_small_disk
 
-DISK, ROOM = 500, 150  # MiB; the reserve is a tenth of so small a disk
 BODY = "x" * 70 + "\n"
 SIZE = 500_000  # bytes
 WORKERS = 6
@@ -26,19 +26,12 @@ DAMAGE = ("No space left", "Corrupted", "rebuilding", "UIDVALIDITY changed", "ut
 def small_disk(nodes, users, lab_is_whole):
     """A backend whose mail is on a disk of its own that is nearly full; it is as before afterwards."""
     backend = nodes.pair_of("a")[0]
-    backend.run("systemctl stop dovecot && mv /var/vmail /var/vmail.kept && mkdir /var/vmail && "
-                f"mount -t tmpfs -o size={DISK}M,mode=0700,uid=5000,gid=5000 tmpfs /var/vmail && "
-                "cp -a /var/vmail.kept/. /var/vmail && systemctl start dovecot")
-    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
-    yield backend
-    for user in users["a"][:2]:
-        backend.run("rm -f /var/vmail/ballast; doveadm expunge -u %s mailbox INBOX subject large", user)
-        backend.run("doveadm purge -u %s", user)
-        nodes.pair_of("a")[1].run("sleep 2; doveadm purge -u %s", user)
-    backend.run("systemctl stop dovecot && "
-                "rm -rf /var/vmail.kept && cp -a /var/vmail /var/vmail.kept && umount /var/vmail && "
-                "rmdir /var/vmail && mv /var/vmail.kept /var/vmail && systemctl start dovecot")
-    eventually(lab_is_whole, 60, "a whole cluster", interval=1)
+    with on_small_disk(backend, lambda: eventually(lab_is_whole, 60, "a whole cluster", interval=1)):
+        yield backend
+        backend.run("rm -f /var/vmail/ballast")
+        for user in users["a"][:2]:
+            backend.run("doveadm expunge -u %s mailbox INBOX subject large; doveadm purge -u %s", user, user)
+            nodes.pair_of("a")[1].run("sleep 2; doveadm purge -u %s", user)
 
 
 class Load:
@@ -84,8 +77,7 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
     with ThreadPoolExecutor(WORKERS) as pool:
         workers = [pool.submit(load.work, number) for number in range(WORKERS)]
         try:
-            free = int(backend.run("df --output=avail -m /var/vmail").split()[-1])
-            backend.run(f"fallocate -l {free - ROOM}M /var/vmail/ballast")
+            ballast = BallastOn(backend)
             eventually(lambda: tells_that_it_is_low(backend), 60, "a backend that says its disk is nearly full")
             load.pause = PACE
             eventually(lambda: nodes.state_of(backend) == "down", 15, "users who are sent to the partner")
@@ -100,7 +92,7 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
             load.ends = True
             for worker in workers:
                 worker.result()
-    backend.run("rm /var/vmail/ballast")
+    ballast.remove()
     eventually(lambda: nodes.state_of(backend) == "up", 60, "a backend that takes mail again")
 
     for user in load.users:

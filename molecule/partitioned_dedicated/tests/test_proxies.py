@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from clients import eventually, must
+from clients import eventually, must, sasl_answer
 from partitions import answers_of, database_node, deliver_to_all, forget, holders, pop3_messages, refusal
 
 
@@ -55,6 +55,14 @@ def test_of_several_recipients_an_unknown_one_alone_is_refused(homes, clients):
 def test_a_wrong_password_is_refused(clients):
     for user in ("alice@example.org", "erin@example.org", "postmaster@example.org"):
         assert "AUTHENTICATIONFAILED" in refusal(clients, user, password="wrong")
+
+
+@pytest.mark.parametrize("proxy", ["proxy1", "proxy2"])
+def test_a_mail_server_has_passwords_judged_and_is_told_no_more(proxy, homes, clients, nodes):
+    for user in homes:
+        right = sasl_answer(nodes[proxy].address, "smtp", user, clients.passwords[user])
+        assert right.split() == ["OK", "1", f"user={user}"]
+    assert sasl_answer(nodes[proxy].address, "smtp", "alice@example.org", "wrong").startswith("FAIL")
 
 
 def test_the_client_s_own_address_reaches_the_backend_s_log(homes, clients, nodes, second_address):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from clients import eventually
+from clients import eventually, sasl_answer
 from partitions import answers_of, database_node, deliver_to_all, forget, holders, pop3_messages, refusal
 
 BACKENDS = ("a1", "b1", "c1")
@@ -53,6 +53,14 @@ def test_of_several_recipients_an_unknown_one_alone_is_refused(homes, clients, n
 def test_a_wrong_password_is_refused(entry, clients, nodes):
     for user in ("alice@example.org", "erin@example.org"):
         assert "AUTHENTICATIONFAILED" in refusal(clients, user, host=nodes[entry].address, password="wrong")
+
+
+@pytest.mark.parametrize("entry", BACKENDS)
+def test_a_mail_server_has_passwords_judged_and_is_told_no_more(entry, homes, clients, nodes):
+    for user in homes:
+        right = sasl_answer(nodes[entry].address, "smtp", user, clients.passwords[user])
+        assert right.split() == ["OK", "1", f"user={user}"]
+    assert sasl_answer(nodes[entry].address, "smtp", "alice@example.org", "wrong").startswith("FAIL")
 
 
 def test_each_backend_lists_its_own_users(homes, nodes):

@@ -71,9 +71,13 @@ def test_what_cannot_be_read_is_not_left_out(monkeypatch):
         raise LabError("no")
 
     monkeypatch.setattr(inventory, "load", load)
-    monkeypatch.setattr(inventory, "variants", lambda: ["nfs"])
-    assert not checks.has_vms("nfs")
+    assert not checks.has_vms("shared_storage")
     assert not checks.has_vms("lint")
+
+
+def test_a_scenario_runs_on_the_variant_of_its_name_or_on_another():
+    assert checks.variant_of("director") == "director"
+    assert checks.variant_of("chaos") == "ideal"
 
 
 def test_parts_without_nodes_run_beside_each_other_and_are_told_in_their_order(monkeypatch, capfd):

@@ -258,7 +258,7 @@ REFUSALS = {
     "a SASL listener where any password is right": (
         variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
         ["dovecot_settings: service auth/inet_listener sasl of director1, director2 says OK to any password",
-         "open relay", "ask a backend"]),
+         "open relay", "there is one that judges, at dovecot_sasl_port"]),
     "a shared quota dictionary": (
         variables(dovecot_backend_quota="dict:User quota::proxy::quota"),
         ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"]),
@@ -356,6 +356,14 @@ def pgsql(**fields):
     return variables(dovecot_user_databases=[{key: value for key, value in given.items() if value is not None}])
 
 
+OWN_QUERIES = {
+    "home_server": None,
+    "password_query": "SELECT password, host, 'y' AS proxy FROM users WHERE name = '%u'",
+    "user_query": "SELECT name AS user FROM users WHERE name = '%u'",
+    "iterate_query": "SELECT name AS user FROM users",
+}
+
+
 PARTITIONED_REFUSALS = {
     "both forms at once": (
         both_forms_at_once,
@@ -369,7 +377,7 @@ PARTITIONED_REFUSALS = {
     "a SASL listener where any password is right": (
         variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
         ["dovecot_settings: service auth/inet_listener sasl of proxy1, proxy2 says OK to any password",
-         "open relay", "ask a backend"]),
+         "open relay", "there is one that judges, at dovecot_sasl_port"]),
     "proxies beside directors": (
         proxies_beside_directors,
         ["dovecot_proxies: proxy1, proxy2 beside the directors director1, director2", "use directors where"]),
@@ -400,6 +408,13 @@ PARTITIONED_REFUSALS = {
     "a part of three queries": (
         pgsql(password_query="SELECT password, host FROM users WHERE name = '%u'"),
         ["dovecot_user_databases: pgsql: password_query: given without user_query, iterate_query: give all three"]),
+    "a query of one's own that does not judge what a mail server asks": (
+        pgsql(**OWN_QUERIES),
+        ["dovecot_user_databases: pgsql: sasl_password_query: missing beside a password_query of your own",
+         "or set dovecot_sasl_port: 0"]),
+    "a query for mail servers with which any password is right": (
+        pgsql(**OWN_QUERIES, sasl_password_query="SELECT 'y' AS nopassword, name AS user FROM users WHERE name = '%u'"),
+        ["dovecot_user_databases: pgsql: sasl_password_query: returns nopassword", "open relay"]),
     "a bind without its password": (
         ldap(bind_dn="cn=dovecot,dc=example,dc=org"),
         ["dovecot_user_databases: ldap: bind_password is missing", "cn=dovecot"]),

@@ -22,7 +22,8 @@ def monitor():
     source = environment.from_string(TEMPLATE.read_text()).render(
         ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
         dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
-        dovecot_agent_port=12346, dovecot_health_ports={"imap": 11143}, dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
+        dovecot_agent_port=12346, dovecot_health_ports={"imap": 11143},
+        dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
     namespace = {"__name__": "monitor"}
     exec(compile(source, str(TEMPLATE), "exec"), namespace)
     return SimpleNamespace(**namespace)

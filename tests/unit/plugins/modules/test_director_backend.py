@@ -83,6 +83,13 @@ def test_sessions_that_stay_are_told_and_nobody_is_flushed(drain):
 
 
 def test_sessions_that_stay_are_kicked_when_that_was_asked_for(drain):
-    ring, go = drain([2], drain_timeout=10, flush="kick")
-    assert go()["flushed"] == 1
-    assert ring.now == 10
+    ring, go = drain(11 * [3] + 2 * [3] + [1, 0], drain_timeout=10, flush="kick")
+    result = go()
+    assert (result["flushed"], result["ended"]) == (1, 3)
+    assert ring.now == 10 + 2 * 0.5, "until nobody is there, in half seconds"
+
+
+def test_sessions_that_a_kick_has_not_ended_are_not_counted(drain):
+    ring, go = drain([3, 3, 3, 1], drain_timeout=1, flush="kick")
+    assert go()["ended"] == 2
+    assert ring.now == 1 + 5

@@ -180,3 +180,38 @@ def test_no_unknown_value_leads_to_a_server():
 def test_an_authority_is_read_by_the_auth_process_and_by_nobody_else():
     files = user_databases([dict(LDAP, ca="PEM")], DEDICATED["nodes"]["a1"], DEDICATED)["files"]
     assert files[1] == {"content": "PEM", "dest": "/etc/dovecot/databases/ldap.ca.pem", "group": "dovecot", "mode": "0640"}
+
+
+def judged(database, name, cluster, **more):
+    """Settings of the file with which an entry node judges the passwords of SMTP clients."""
+    told = user_databases([database], cluster["nodes"][name], cluster, sasl=True, **more)
+    (file,) = [file for file in told["files"] if file["dest"] == told["databases"][0]["sasl_file"]]
+    assert file["secret"], "the credentials are readable by others than root"
+    return dict(line.split(" = ", 1) for line in file["content"].splitlines())
+
+
+@pytest.mark.parametrize(("name", "cluster"), (("d1", DIRECTORS), ("proxy1", DEDICATED), ("a1", IMPLICIT)))
+def test_for_smtp_everybodys_password_is_judged_and_nothing_else_is_told(name, cluster):
+    found = judged(LDAP, name, cluster, master=MASTER)
+    assert found["pass_attrs"] == "mail=user,userPassword=password"
+    assert "mailHost" not in found["pass_filter"]
+    found = judged(PGSQL, name, cluster, master=MASTER)
+    assert found["password_query"] == (
+        "SELECT username AS \"user\", password AS password FROM users WHERE username = '%u'")
+    assert "user_query" not in found and "iterate_query" not in found, "Dovecot warns of what it does not use"
+
+
+def test_for_smtp_a_directory_may_judge_by_itself():
+    found = judged(dict(LDAP, auth_bind=True), "d1", DIRECTORS)
+    assert found["auth_bind"] == "yes" and found["pass_attrs"] == "mail=user"
+
+
+def test_for_smtp_a_query_of_ones_own_is_not_the_one_that_says_where_the_mail_is():
+    judges = "SELECT password FROM x WHERE u = '%u'"
+    own = dict(PGSQL, password_query="SELECT host FROM x WHERE u = '%u'", sasl_password_query=judges)
+    assert judged(own, "d1", DIRECTORS)["password_query"] == judges
+
+
+def test_without_mail_servers_there_is_no_file_for_smtp():
+    files = user_databases([LDAP], DIRECTORS["nodes"]["d1"], DIRECTORS)["files"]
+    assert [file["dest"] for file in files] == ["/etc/dovecot/databases/ldap.conf.ext"]

@@ -85,6 +85,7 @@ def perform(case, world, check_mode, state_dir):
     extra = {"alive": lambda _host, _port: case["alive"]} if "alive" in case else {}
     # backends were not asked for their sessions: the directors' users count
     extra.update({"sessions": lambda _doveadm, _host: None} if case["module"] == "director_backend" else {})
+    extra.update({"sessions_of": lambda _doveadm, _host, _user: None} if case["module"] == "director_user" else {})
     extra.update({"clock": lambda: case["now"]} if "now" in case else {})
     try:
         return module.converge(doveadm, params, check_mode, **extra)

@@ -1,0 +1,154 @@
+"""What can go wrong with an ideal cluster, one thing at a time, and how each is mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clients import eventually
+from disks import BallastOn, on_small_disk
+from pairs import cut_off
+
+HELD = 8  # seconds that a fault lasts at the least
+LOW = 30  # MiB, less than the reserve of the small disk
+WHOLE = 120  # seconds in which the cluster must be whole again
+
+
+@dataclass(frozen=True)
+class Fault:
+    """C(occur) takes the cluster and the node that it happens to, and gives what mends it."""
+
+    title: str
+    group: str
+    occur: Callable
+
+
+class Cluster:
+    """What faults need: the nodes, their power, and the playbooks."""
+
+    def __init__(self, nodes, power, ansible, vip_holder, is_whole):
+        self.nodes, self.power, self.ansible, self.vip_holder, self.is_whole = nodes, power, ansible, vip_holder, is_whole
+
+    def victim(self, group, number):
+        """The nodes of a group in turn, of pairs one of each in turn; of load balancers the one that has the VIP."""
+        if group == "dovecot_loadbalancers":
+            return self.vip_holder()
+        nodes = self.nodes.of(group)
+        if group == "dovecot_backends":
+            by_partition = {}
+            for node in nodes:
+                by_partition.setdefault(node.partition, []).append(node)
+            pairs = list(by_partition.values())
+            nodes = [pair[turn % len(pair)] for turn in range(2) for pair in pairs]
+        return nodes[number % len(nodes)]
+
+    def await_whole(self):
+        eventually(self.is_whole, WHOLE, "a whole cluster", interval=1)
+
+
+def killed(cluster, node):
+    cluster.power.kill(node)
+    return lambda: cluster.power.start(node)
+
+
+def rebooted(cluster, node):
+    """Back before anybody has missed it for long."""
+    cluster.power.kill(node)
+    cluster.power.start(node)
+    return lambda: None
+
+
+def hung(unit):
+    def occur(_cluster, node):
+        node.run(f"systemctl kill --signal=STOP {unit}")
+        return lambda: node.run(f"systemctl kill --signal=CONT {unit}")
+    return occur
+
+
+def crashed(unit):
+    """systemd starts it again."""
+    def occur(_cluster, node):
+        node.run(f"kill -KILL $(systemctl show --property MainPID --value {unit})")
+        return lambda: None
+    return occur
+
+
+def isolated(_cluster, node):
+    """Only ssh goes in and out."""
+    for chain, hook, rules in (("in", "input", ("iif lo accept", "tcp dport 22 accept", "drop")),
+                               ("out", "output", ("oif lo accept", "tcp sport 22 accept", "drop"))):
+        node.run(f"nft 'add table inet isolated; add chain inet isolated {chain} {{ type filter hook {hook} priority -20; }}'")
+        node.run("; ".join(f"nft add rule inet isolated {chain} {rule}" for rule in rules))
+    return lambda: node.run("nft delete table inet isolated")
+
+
+def pair_parted(cluster, node):
+    link = cut_off(cluster.nodes.pair_of(node.partition))
+    link.__enter__()
+    return lambda: link.__exit__(None, None, None)
+
+
+def disk_full(cluster, node):
+    disk = on_small_disk(node, cluster.await_whole)
+    disk.__enter__()
+    ballast = BallastOn(node, room=LOW)
+    eventually(lambda: node.run("cat /run/mailcluster-dovecot/space.passwd"), 60, "a backend that says its disk is nearly full")
+
+    def mend():
+        ballast.remove()
+        cluster.await_whole()
+        disk.__exit__(None, None, None)
+    return mend
+
+
+def deployed(cluster, _node):
+    """A setting changes on all nodes while they are at work, and back."""
+    for value in (77, None):
+        words = ["-e", f'{{"dovecot_settings": {{"mail_max_userip_connections": {value}}}}}'] if value else []
+        done = cluster.ansible("site.yml", *words)
+        assert done.returncode == 0, done.stdout[-3000:]
+    return lambda: None
+
+
+BALANCER, DIRECTOR, BACKEND = "dovecot_loadbalancers", "dovecot_directors", "dovecot_backends"
+FAULTS = [
+    Fault("a backend loses its power", BACKEND, killed),
+    Fault("the load balancer with the VIP loses its power", BALANCER, killed),
+    Fault("a backend hangs", BACKEND, hung("dovecot")),
+    Fault("a director loses its power", DIRECTOR, killed),
+    Fault("a backend is cut off", BACKEND, isolated),
+    Fault("haproxy hangs where the VIP is", BALANCER, hung("haproxy")),
+    Fault("the nodes of a pair are parted", BACKEND, pair_parted),
+    Fault("a director hangs", DIRECTOR, hung("dovecot")),
+    Fault("a backend is rebooted", BACKEND, rebooted),
+    Fault("Dovecot crashes on a director", DIRECTOR, crashed("dovecot")),
+    Fault("Dovecot crashes on a backend", BACKEND, crashed("dovecot")),
+    Fault("a disk is full", BACKEND, disk_full),
+    Fault("a deployment changes a setting", DIRECTOR, deployed),
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds: the longest that a delivery and an action by IMAP took, and until the cluster was whole again."""
+
+    title: str
+    node: str
+    delivery: float
+    imap: float
+    whole: float
+
+
+def happen(fault, number, cluster, load):
+    """One fault from its beginning until the cluster is whole again."""
+    node, began = cluster.victim(fault.group, number), time.monotonic()
+    mend = fault.occur(cluster, node)
+    time.sleep(max(0, HELD - (time.monotonic() - began)))
+    mended = time.monotonic()
+    mend()
+    cluster.await_whole()
+    whole = time.monotonic() - mended
+    # what hangs since then ends, and counts here
+    time.sleep(2)
+    return Outcome(fault.title, node.name, load.waits.longest("delivery", began), load.waits.longest("IMAP", began), whole)
