@@ -24,7 +24,7 @@ def main():
     groups = {group for node in lab["nodes"] for group in node["groups"]}
     fits({"dovecot_loadbalancers", "dovecot_directors", "dovecot_replicated"} <= groups, "the ideal cluster: ./lab up")
     nodes, users = nodes_of(lab), users_of(lab)
-    cluster = Cluster(nodes, LabNode(), run_playbook, holder_of(lab, nodes), whole_of(lab, nodes))
+    cluster = Cluster(nodes, users, LabNode(), run_playbook, holder_of(lab, nodes), whole_of(lab, nodes))
     print(f"\nOne fault after the other, for {minutes:g} minutes or each once, {machine()}", flush=True)
     with Load(Clients(lab), users) as load:
         outcomes = unleash(cluster, load, minutes, say=lambda text: print(f"  {text}", flush=True))

@@ -14,7 +14,10 @@ from collections import Counter, defaultdict
 
 from clients import must
 
-PAUSE = 0.2  # seconds between two actions of a worker
+PAUSE = 0.3  # seconds between two actions of a worker
+# Seconds until a client does something with a message: one that is expunged while it is on its way to the partner may come back,
+# since dsync then takes the partner's copy for a new message ("What comes back" in docs/replication.md).
+SETTLED = 10
 AGAIN = 0.3  # seconds until it tries again what was refused
 PATIENCE = {"delivery": 60, "IMAP": 30}  # seconds; a mail server waits longer than a person
 
@@ -27,6 +30,7 @@ class Journal:
 
     def __init__(self):
         self.begun, self.done = defaultdict(set), defaultdict(list)
+        self.appended_at = {}
         self.repeated = set()
 
     def certain(self):
@@ -169,13 +173,15 @@ class Client:
             self.journal.begun["appended"].add(name)
             must(self.session().append("INBOX", None, None, f"Message-ID: <{name}>\r\nSubject: x\r\n\r\nx\r\n".encode()))
             self.journal.done["appended"].append(name)
+            self.journal.appended_at[name] = time.monotonic()
         return append
 
     def with_old_message(self, kind, act):
         """The action for a message that was acknowledged some time ago, once, and was not repeated."""
         journal = self.journal
-        names = [name for name in journal.done["appended"][-12:-3]
-                 if name not in journal.begun["flagged"] | journal.begun["expunged"] | journal.repeated]
+        settled = time.monotonic() - SETTLED
+        names = [name for name in journal.done["appended"][-60:] if journal.appended_at[name] < settled
+                 and name not in journal.begun["flagged"] | journal.begun["expunged"] | journal.repeated]
         if not names:
             return
 

@@ -27,21 +27,20 @@ class Fault:
 class Cluster:
     """What faults need: the nodes, their power, and the playbooks."""
 
-    def __init__(self, nodes, power, ansible, vip_holder, is_whole):
-        self.nodes, self.power, self.ansible, self.vip_holder, self.is_whole = nodes, power, ansible, vip_holder, is_whole
+    def __init__(self, nodes, users, power, ansible, vip_holder, is_whole):
+        self.nodes, self.users, self.power, self.ansible = nodes, users, power, ansible
+        self.vip_holder, self.is_whole = vip_holder, is_whole
 
     def victim(self, group, number):
-        """The nodes of a group in turn, of pairs one of each in turn; of load balancers the one that has the VIP."""
+        """The node that somebody will miss: who has the VIP, a director, where a user is, of each partition in turn."""
         if group == "dovecot_loadbalancers":
             return self.vip_holder()
-        nodes = self.nodes.of(group)
-        if group == "dovecot_backends":
-            by_partition = {}
-            for node in nodes:
-                by_partition.setdefault(node.partition, []).append(node)
-            pairs = list(by_partition.values())
-            nodes = [pair[turn % len(pair)] for turn in range(2) for pair in pairs]
-        return nodes[number % len(nodes)]
+        directors = self.nodes.of("dovecot_directors")
+        if group == "dovecot_directors":
+            return directors[number % len(directors)]
+        partition, names = list(self.users.items())[number % len(self.users)]
+        place = directors[0].doveadm("director", "status", names[0], partition)[0]["status"]
+        return next(node for node in self.nodes.pair_of(partition) if node.address == place)
 
     def await_whole(self):
         eventually(self.is_whole, WHOLE, "a whole cluster", interval=1)

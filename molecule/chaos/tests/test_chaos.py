@@ -13,14 +13,18 @@ LONGEST = 60
 
 
 @pytest.fixture
-def cluster(nodes, lab_node, ansible, vip_holder, lab_is_whole):
-    cluster = Cluster(nodes, lab_node, ansible, vip_holder, lab_is_whole)
+def some(users):
+    return {partition: names[:USERS] for partition, names in users.items()}
+
+
+@pytest.fixture
+def cluster(nodes, some, lab_node, ansible, vip_holder, lab_is_whole):
+    cluster = Cluster(nodes, some, lab_node, ansible, vip_holder, lab_is_whole)
     cluster.await_whole()
     return cluster
 
 
-def test_each_acknowledged_thing_is_there_exactly_once_after_every_fault(cluster, clients, nodes, users):
-    some = {partition: names[:USERS] for partition, names in users.items()}
+def test_each_acknowledged_thing_is_there_exactly_once_after_every_fault(cluster, clients, nodes, some):
     with Load(clients, some) as load:
         outcomes = unleash(cluster, load, minutes=0)
     wrong, counted = contradictions(load, nodes, some)
