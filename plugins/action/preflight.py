@@ -213,7 +213,7 @@ def _common(values):
 def _of_extra_vars(names, judgement):
     """What is given with -e comes before all that is normalised: texts do no harm there, what must be completed does."""
     for variable in sorted(names & {variable for changed in judgement.changed.values() for variable in changed}):
-        value = next(changed[variable] for changed in judgement.changed.values() if variable in changed)
-        if not isinstance(value, (str, int, float)):
+        values = [changed[variable] for changed in judgement.changed.values() if variable in changed]
+        if not isinstance(values[0], (str, int, float)):
             yield (f"{variable}: is given with -e in a form that must be completed, which -e does not allow: write it into the "
                    f"inventory, or give all of it with its types, as -e '{{\"{variable}\": ...}}'")

@@ -70,8 +70,8 @@ def _server(key, item):
     if re.search(r"[\s'\"\\#]", item):
         yield f"'{item}' has blanks, quotes or '#': remove them"
     elif key == "hosts" and not SERVER.match(item):
-        yield f"'{item}' is no host" + (": write the port apart, as port: 5432" if re.search(r":\d+\Z", item) else
-                                            ": write its name or its address")
+        remedy = "write the port apart, as port: 5432" if re.search(r":\d+\Z", item) else "write its name or its address"
+        yield f"'{item}' is no host: {remedy}"
 
 
 def _text(key, text, driver):
