@@ -145,6 +145,7 @@ def changed(nodes, clients):
     lines = "".join(f"{user_of(*row)}:{{PLAIN}}{PASSWORD}::::::userdb_mail={row[1]}:~/{row[1]}\n" for row in ROWS)
     for node in pair:
         node.run("cp -p /etc/dovecot/users.passwd /root/users.passwd && printf %s >> /etc/dovecot/users.passwd", lines)
+    time.sleep(2)  # the auth processes look at the file once a second, and the replicator drops whom its partner does not know
     doors = {row: Door(clients, pair[0], user_of(*row)) for row in ROWS}
     try:
         with ThreadPoolExecutor(4) as pool:
