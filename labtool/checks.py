@@ -147,15 +147,16 @@ def _run(name: str, part: Callable[[], bool]) -> Result:
 
 def _environment() -> dict[str, str]:
     plain = {} if sys.stdout.isatty() else {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "True"}
-    return environment(inventory.path_of(DEFAULT_INVENTORY)) | plain
+    return environment(inventory.path_of(DEFAULT_INVENTORY)) | plain | {
+        "GALAXY_IMPORTER_CONFIG": str(paths.ROOT / ".config" / "galaxy-importer.cfg")}
 
 
-def _all_of(commands: list[list[str]]) -> bool:
+def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
     """Run each of them, also after one has failed, so that one run tells all there is to mend."""
     good = True
     for command in commands:
         say(f"--- {' '.join(command)}")
-        good = stream(command, env=_environment(), cwd=paths.ROOT) == 0 and good
+        good = stream(command, env=_environment(), cwd=place) == 0 and good
     return good
 
 
@@ -168,7 +169,17 @@ def lint() -> bool:
             ["ansible-lint", "--offline", "--profile", "production"],
             ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
         ]
-    )
+    ) and _importable()
+
+
+def _importable() -> bool:
+    """Whether Galaxy would take the archive."""
+    with tempfile.TemporaryDirectory() as place:
+        if not _all_of([["ansible-galaxy", "collection", "build", "--output-path", place]]):
+            return False
+        archive = next(Path(place).glob("*.tar.gz"))
+        # it leaves a report where it runs
+        return _all_of([["python", "-m", "galaxy_importer.main", str(archive)]], Path(place))
 
 
 def check_sanity() -> bool:
