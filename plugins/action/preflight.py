@@ -162,14 +162,21 @@ class ActionModule(ActionBase):
             found[variable] = []
             if variable in judgement.unusable:
                 continue
-            found[variable] = [(name, judgement.values[name].get(variable)) for name in names]
+            found[variable] = [(name, self._secret(variable, judgement.values[name], variables[name])) for name in names]
             for name in names[:1]:
                 try:
                     again = self._render(variables[name].get(variable), variables[name])
                 except Exception:  # it could be read a moment ago
                     again = None
-                found[variable].append((name, judgement.values[name][variable] if again is None else again))
+                found[variable].append((name, found[variable][0][1] if again is None else again))
         return found
+
+    def _secret(self, variable, values, variables):
+        """A node may be given a secret without having the role that the variable is of, as a backend that of its proxies."""
+        if variable in values:
+            return values[variable]
+        text = self._render(variables.get(variable), variables)
+        return text if text is None else str(text)
 
     @staticmethod
     def _declared(readings, nonce):

@@ -69,6 +69,13 @@ def test_values_in_another_form_are_normalised_for_each_host(example):
     assert (values["dovecot_ports"]["lmtp"], values["dovecot_ports"]["imap"]) == (2424, 143)
 
 
+def test_a_secret_of_the_proxies_that_the_backends_are_given_is_one_for_all(example):
+    result, refused = judged(example(
+        "partitioned_dedicated", dovecot_proxy_login="master", dovecot_proxy_master_password="0123456789abcdef"))
+    assert refused == []
+    assert "dovecot_proxy_master_password" in result["secrets"]
+
+
 def test_own_variables_are_those_that_a_template_names_or_that_are_listed(example):
     assert judged(example(dovecot_site="x", dovecot_mail_user="{{ 'vmail' if dovecot_site else '' }}"))[1] == []
     assert judged(example(dovecot_site="x", dovecot_own_variables=["dovecot_site"]))[1] == []
