@@ -30,6 +30,10 @@ def test_each_acknowledged_thing_is_there_exactly_once_after_every_fault(cluster
     wrong, counted = contradictions(load, nodes, some)
     print("\n".join(table(outcomes)))
     print(", ".join(f"{number} {kind}" for kind, number in counted.items()))
+    # one in a hundred or so, of which dsync heard while something failed: "What comes back" in docs/replication.md
+    back = [sentence for sentence in wrong if "the folder" in sentence and sentence.endswith("was deleted and is there")]
+    assert len(back) <= 2, f"{len(back)} of {counted['deleted']} folders came back: {back}"
+    wrong = [sentence for sentence in wrong if sentence not in back]
     assert not wrong, f"{len(wrong)} of {sum(counted.values())} acknowledged things are not so: {wrong[:5]}"
     assert min(counted[kind] for kind in ("delivered", "appended", "flagged", "expunged", "created", "deleted")) > 0
     slow = [outcome for outcome in outcomes if max(outcome.delivery, outcome.imap) > LONGEST]
