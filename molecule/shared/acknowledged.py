@@ -10,9 +10,10 @@ import smtplib
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from clients import must
+from pairs import Workers, counted
 
 PAUSE = 0.3  # seconds between two actions of a worker
 # Seconds until a client does something with a message: one that is expunged while it is on its way to the partner may come back,
@@ -39,7 +40,7 @@ class Journal:
 
     def contradictions(self, box):
         """What is wrong with the mailbox, as sentences; box as pairs.mailboxes_of has it."""
-        found = Counter(message[4].strip("<>") for message in box["messages"])
+        found = counted(box)
         flagged = {message[4].strip("<>") for message in box["messages"] if r"\Flagged" in message[3]}
         certain = self.certain()
         yield from (f"{name} is lost" for name in certain if not found[name])
@@ -67,7 +68,7 @@ class Waits:
                     if what == kind and ended >= since and partition in (None, where)), default=0)
 
 
-class Load:
+class Load(Workers):
     """For each user a mail server that delivers, and a client with a session for some actions at a time.
 
     users: partition -> names. While it is entered, it works.
@@ -77,21 +78,13 @@ class Load:
         self.clients = clients
         self.journals = {user: Journal() for names in users.values() for user in names}
         self.waits = Waits()
-        self._end = threading.Event()
         self._broken = []
-        self._threads = [threading.Thread(target=self._guarded, args=(work, user, partition), daemon=True)
-                         for partition, names in users.items() for user in names for work in (self._deliver, self._read)]
+        super().__init__([threading.Thread(target=self._guarded, args=(work, user, partition), daemon=True)
+                          for partition, names in users.items() for user in names for work in (self._deliver, self._read)],
+                         patience=2 * PATIENCE["delivery"])
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_failure):
-        self._end.set()
-        for thread in self._threads:
-            thread.join(2 * PATIENCE["delivery"])
-            assert not thread.is_alive(), "a client waits without an end"
+    def __exit__(self, *failure):
+        super().__exit__(*failure)
         assert not self._broken, f"the load itself has failed: {self._broken[0]!r}"
 
     def _guarded(self, work, user, partition):

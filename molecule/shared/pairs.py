@@ -107,7 +107,25 @@ def counted(box):
     return Counter(message[4].strip("<>") for message in box["messages"])
 
 
-class Load:
+class Workers:
+    """Threads that work while it is entered, until I(_end) is set; each has I(patience) seconds to end then."""
+
+    def __init__(self, threads, patience):
+        self._threads, self._patience, self._end = threads, patience, threading.Event()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_failure):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(self._patience)
+            assert not thread.is_alive(), "the load did not end: a server has taken a connection and says nothing"
+
+
+class Load(Workers):
     """A mail server that delivers by LMTP and tries again like a queue, and an IMAP client that appends and reads.
 
     Afterwards delivered and appended have what the servers took, by user; retried are those of them that were
@@ -120,19 +138,7 @@ class Load:
         self.delivered, self.appended = {user: [] for user in users}, {user: [] for user in users}
         self.retried, self.refused = set(), []
         self.outages = []
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._deliver, daemon=True), threading.Thread(target=self._append, daemon=True)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_failure):
-        self._end.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "the load did not end: a server has taken a connection and says nothing"
+        super().__init__([threading.Thread(target=work, daemon=True) for work in (self._deliver, self._append)], patience=60)
 
     def all_of(self, user):
         return self.delivered[user] + self.appended[user]
