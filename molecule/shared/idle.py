@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from storage import clock
+
 SECONDS = 20
 
 
@@ -11,7 +13,7 @@ def said_while_idle(nodes):
     """Node -> what its mail service logged in a time in which all were checked for their health many times."""
     node = next(iter(nodes))
     time.sleep(2)  # the log's times are asked for in whole seconds, and a session of before is no part of this
-    since = node.run("date '+%Y-%m-%d %H:%M:%S'").strip()
+    since = clock(node)
     time.sleep(SECONDS)
     read = "journalctl -q -u dovecot -u haproxy -u keepalived --no-pager -o cat --since %s"
     logs = {node.name: node.run(read, since).splitlines() for node in nodes}

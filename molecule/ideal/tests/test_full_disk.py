@@ -14,6 +14,7 @@ from email.policy import SMTP
 import pytest
 from clients import eventually, must, transfer
 from disks import BallastOn, on_small_disk
+from storage import clock
 
 BODY = "x" * 70 + "\n"
 SIZE = 500_000  # bytes
@@ -73,7 +74,7 @@ def tells_that_it_is_low(backend):
 def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes, clients, users):
     backend, partner = nodes.pair_of("a")
     load = Load(clients, users["a"][:2])
-    began = backend.run("date '+%Y-%m-%d %H:%M:%S'").strip()
+    began = clock(backend)
     with ThreadPoolExecutor(WORKERS) as pool:
         workers = [pool.submit(load.work, number) for number in range(WORKERS)]
         try:

@@ -10,6 +10,7 @@ import uuid
 import pytest
 from clients import eventually, must
 from idle import said_while_idle
+from storage import clock
 
 SERVICES = ("imap", "imaps", "pop3", "pop3s", "sieve")
 
@@ -118,7 +119,7 @@ def test_a_sieve_rule_files_a_message_and_works_on_both_nodes(clients, users, no
 def test_the_same_user_lands_on_the_same_backend_from_different_clients(clients, users, nodes, second_address):
     user = users["a"][3]
     director = nodes.of("dovecot_directors")[0]
-    began = director.run("date '+%Y-%m-%d %H:%M:%S'").strip()
+    began = clock(director)
     for source in (None, second_address, None, second_address):
         with clients.imap(user, source=source):
             pass
