@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The types and the meaning of what is within C(dovecot_user_databases) and C(dovecot_home_servers).
 
-All of it ends up in files of one line a setting, where C(#) begins a comment and quotes and backslashes are read as such.
+All of it ends up in files of one line a setting, where C(_quoting) writes it.  What is refused here is what cannot be written
+there, what a reader behind Dovecot takes otherwise, and what is mostly an error, as a password that begins with a quote.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable, folded_filter, folded_query
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._schemes import SCHEMES
 
 BOOLEANS = ("tls", "tls_verify", "auth_bind")
@@ -61,8 +63,10 @@ def _value(key, value, driver):
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return value, [] if key == "driver" else ["is no text: write it in quotes"]
     text = str(value)
-    if key.endswith(("_query", "filter")):
-        text = text.strip()
+    try:
+        text = folded_query(text) if key.endswith("_query") else folded_filter(text) if key.endswith("filter") else text
+    except Unwritable as error:
+        return text, [f"'{text.strip()}' {error}: remove it, or write all on one line"]
     return text, [] if key in ("ca", "driver") else list(_text(key, text, driver))
 
 
@@ -79,9 +83,9 @@ def _text(key, text, driver):
     if re.search(r"[\x00-\x1f\x7f]", text):
         yield f"{shape} has a line break or a control character: write it on one line (YAML's > instead of |)"
     elif "#" in text:
-        yield f"{shape} has a '#', where Dovecot ends the line: choose another"
+        yield f"{shape} has a '#', which begins a comment in files of databases: choose another"
     elif text != text.strip() or text[:1] in ("'", '"') and key != "filter":
-        yield f"{shape} begins or ends with a blank, or begins with a quote, which Dovecot takes away: choose another"
+        yield f"{shape} begins or ends with a blank, or begins with a quote, as what was copied with too much: choose another"
     elif "\\" in text and key in SECRETS:
         yield f"{shape} has a backslash, which the database's library takes for a sign of its own: choose another"
     elif key in ("user", "database") and not WORD.match(text):

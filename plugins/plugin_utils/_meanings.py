@@ -14,13 +14,14 @@ import shlex
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _calendar
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import shown
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import refusal
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\Z")
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\Z")
 # As the packages of Dovecot and Debian have them for themselves.
 TAKEN_ACCOUNTS = ("root", "daemon", "bin", "sys", "mail", "nobody", "dovecot", "dovenull", "www-data", "postfix")
-PATH = re.compile(r"/[^\s\"'\\#:%{};]*\Z")
+PATH = re.compile(r"/[^\s\"'\\#:%{};,]*\Z")
 # Their owner or mode would change, or other programs have their files there.
 SYSTEM_FOLDERS = frozenset((
     "", "/bin", "/boot", "/dev", "/dev/shm", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root",
@@ -158,7 +159,9 @@ def namespaces(value):
             elif not isinstance(setting, (str, int)):
                 yield item, f"has '{setting}' for {key}: write a text, a number, or true or false"
             elif key != "name" and (BREAKS.search(str(setting)) or " #" in str(setting)):
-                yield item, f"has a line break or a '#' in {key}, which end the value: remove it"
+                yield item, f"has a line break, or a '#' behind a blank, in {key}, which reads as a comment: remove it"
+            elif key != "name" and refusal(setting, "expression"):
+                yield item, f"has '{setting}' for {key}, which {refusal(setting, 'expression')}: remove it"
 
 
 def dsync_parameters(value):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import CONTROL, refusal
+
 # They are made from these variables, and a value here would hold for a part of the nodes or of the services only.
 OWNED = {
     "auth_cache_negative_ttl": "dovecot_auth_cache_negative_ttl",
@@ -81,11 +83,11 @@ def _value(where, key, value, owned):
 
 
 def _text(where, value, shown):
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+    if CONTROL.search(value):
         yield where, "has a line break or a control character, behind which another setting would begin: write one line"
     elif re.search(r"(^|\s)#", value):
-        yield where, f"({shown}) has a '#' behind a blank, where Dovecot ends the line: leave it out"
+        yield where, f"({shown}) has a '#' behind a blank, which reads as a comment: leave it out"
     elif value.lower() in WORDS:
         yield where, f"('{shown}') is a text that is neither yes nor no to Dovecot: write {WORDS[value.lower()]} without quotes"
-    elif value != value.strip() or value.endswith("\\"):
-        yield where, f"('{shown}') begins or ends with a blank or a backslash, which Dovecot takes otherwise: remove it"
+    elif refusal(value, "expression"):
+        yield where, f"('{shown}') {refusal(value, 'expression')}: remove it"

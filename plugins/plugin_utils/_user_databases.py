@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import quoted
+
 SQL = ("pgsql", "mysql", "sqlite")
 DRIVERS = ("passwd_file", "ldap", *SQL)
 PACKAGES = {"ldap": "dovecot-ldap", **{driver: f"dovecot-{driver}" for driver in SQL}}
@@ -98,7 +100,8 @@ class Place:
             # the port of LMTP by whatever way a message comes, also by a socket that has none; the other services ignore it
             fields.update(protocol="lmtp", proxy_timeout=self.timeout)
         if self.master and (self.is_proxy or self.is_implicit):
-            fields.update({"master": self.master["name"], "pass": self.master["password"]})
+            # Dovecot expands variables there, in files as in the answers of databases
+            fields.update({"master": self.master["name"], "pass": self.master["password"].replace("%", "%%")})
         return fields
 
     @property
@@ -142,7 +145,7 @@ def ldap_settings(given, place):
     settings["pass_attrs"] = ",".join(
         [f"{user}=user"]
         + ([f"{password}=password"] if place.checks_password and not given.get("auth_bind") else [])
-        + [f"={name}={value}" for name, value in place.fields().items()]
+        + [f"={name}={quoted(value, 'ldap_field')}" for name, value in place.fields().items()]
         + _ldap_target(given, place) + _ldap_userdb(given, place, "userdb_"))
     # who only passes on must know everybody
     settings["pass_filter"] = search if place.target[0] else _ldap_of_this_node(search, given, place)
@@ -162,7 +165,7 @@ def _ldap_tls(given):
 
 def _ldap_userdb(given, place, prefix=""):
     quota = [f"{given['quota']}={prefix}quota_rule=*:storage=%$"] if given.get("quota") and place.userdb else []
-    return [f"={prefix}{name}={value}" for name, value in place.userdb.items()] + quota
+    return [f"={prefix}{name}={quoted(value, 'ldap_field')}" for name, value in place.userdb.items()] + quota
 
 
 def _ldap_target(given, place):
@@ -188,7 +191,7 @@ def _ldap_of_this_node(search, given, place):
     """A backend knows the users of its own partition only: others would get an empty mailbox there."""
     if not place.is_backend or not given.get("home_server") or set(place.own) == set(place.values):
         return search
-    own = "".join(f"({given['home_server']}={value})" for value in place.own)
+    own = "".join(f"({given['home_server']}={quoted(value, 'ldap_filter')})" for value in place.own)
     return f"(&{search}{own if len(place.own) == 1 else f'(|{own})'})"
 
 
@@ -212,22 +215,23 @@ def _connect(given):
         return given["path"]
     # of several, PostgreSQL's own library tries one after the other; Dovecot's pool on 2.3.19 dies of one that is down
     hosts = [",".join(given["hosts"])] if given["driver"] == "pgsql" else given["hosts"]
-    words = [f"host={host}" for host in hosts]
-    words += [f"port={given['port']}"] if given.get("port") else []
-    words += [f"dbname={given['database']}", f"user={given['user']}", f"password={given['password']}"]
+    words = [("host", host) for host in hosts]
+    words += [("port", given["port"])] if given.get("port") else []
+    words += [("dbname", given["database"]), ("user", given["user"]), ("password", given["password"])]
     words += _postgresql_words(given) if given["driver"] == "pgsql" else _mysql_words(given)
-    return " ".join(words)
+    kind = "postgresql" if given["driver"] == "pgsql" else "mysql"
+    return " ".join(f"{name}={quoted(value, kind)}" for name, value in words)
 
 
 def _postgresql_words(given):
     verify = "verify-full" if given["tls_verify"] else "require"
-    tls = [f"sslmode={verify}", f"sslrootcert={given['authority']}"] if given["tls"] else ["sslmode=disable"]
+    tls = [("sslmode", verify), ("sslrootcert", given["authority"])] if given["tls"] else [("sslmode", "disable")]
     # as Dovecot connects, only the kernel ends the waiting for a server that does not answer at all: milliseconds
-    return [*tls, "tcp_user_timeout=5000"]
+    return [*tls, ("tcp_user_timeout", 5000)]
 
 
 def _mysql_words(given):
-    return [f"option_file={mysql_options_file(given)}", "option_group=client"] if given["tls"] else []
+    return [("option_file", mysql_options_file(given)), ("option_group", "client")] if given["tls"] else []
 
 
 def mysql_options(given):
@@ -236,15 +240,15 @@ def mysql_options(given):
     It is read for each connection, while Dovecot 2.3 sets ssl_ca for the first one alone: later ones would be without TLS.
     """
     verify = "\nssl-verify-server-cert" if given["tls_verify"] else ""
-    return f"[client]\nssl\nssl-ca={given['authority']}{verify}\n"
+    return f"[client]\nssl\nssl-ca={quoted(given['authority'], 'word')}{verify}\n"
 
 
 def mysql_options_file(given):
     return f"{FOLDER}/{given['name']}.cnf"
 
 
-def _quoted(text):
-    return "'" + str(text).replace("'", "''") + "'"
+def _literal(text):
+    return quoted(text, "sql")
 
 
 def _concatenated(driver, *parts):
@@ -260,7 +264,7 @@ def _password_query(given, place):
     columns = [_user_column(given)]
     # Dovecot demands the column
     columns.append(f"{given['password_column'] if place.checks_password else 'NULL'} AS password")
-    columns += [f"{_quoted(value)} AS {name}" for name, value in place.fields().items()]
+    columns += [f"{_literal(value)} AS {name}" for name, value in place.fields().items()]
     field, targets = place.target
     if field:
         columns.append(f"{_sql_target(given, place, targets)} AS {field}")
@@ -272,14 +276,14 @@ def _password_query(given, place):
 def _sql_target(given, place, targets):
     if not given.get("home_server"):
         (target,) = targets.values()
-        return _quoted(target)
-    known = " ".join(f"WHEN {_quoted(value)} THEN {_quoted(targets[name])}" for value, name in place.values.items())
-    unknown = _concatenated(given["driver"], f"COALESCE({given['home_server']}, '')", _quoted(f".{NOWHERE}"))
+        return _literal(target)
+    known = " ".join(f"WHEN {_literal(value)} THEN {_literal(targets[name])}" for value, name in place.values.items())
+    unknown = _concatenated(given["driver"], f"COALESCE({given['home_server']}, '')", _literal(f".{NOWHERE}"))
     return f"CASE {given['home_server']} {known} ELSE {unknown} END"
 
 
 def _userdb_columns(given, place, prefix=""):
-    columns = [f"{_quoted(value)} AS {prefix}{name}" for name, value in place.userdb.items()]
+    columns = [f"{_literal(value)} AS {prefix}{name}" for name, value in place.userdb.items()]
     if given.get("quota") and columns:
         rule = _concatenated(given["driver"], "'*:storage='", given["quota"])
         columns.append(f"CASE WHEN {given['quota']} IS NOT NULL THEN {rule} END AS {prefix}quota_rule")
@@ -299,7 +303,7 @@ def _iterate_query(given, place):
 def _sql_of_this_node(given, place):
     if not place.is_backend or not given.get("home_server") or set(place.own) == set(place.values):
         return ""
-    return f" AND {given['home_server']} IN ({', '.join(_quoted(value) for value in place.own)})"
+    return f" AND {given['home_server']} IN ({', '.join(_literal(value) for value in place.own)})"
 
 
 # --- Files
@@ -335,7 +339,7 @@ def files(databases, place, sasl=False):
 
 def _settings_file(database, place, dest):
     settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
-    content = "".join(f"{name} = {value}\n" for name, value in settings.items()
+    content = "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items()
                       # Dovecot warns of what no userdb asks
                       if not isinstance(place, Judge) or not name.startswith(("user_", "iterate_")))
     return {"content": content, "dest": dest, "secret": True}

@@ -57,6 +57,6 @@ def test_the_playbooks_run_by_their_names(playbook, installed, tmp_path):
 
 @pytest.mark.parametrize("kind, name", [
     ("role", "backend"), ("module", "config"), ("module", "director_backends"),
-    ("filter", "merged_networks"), ("filter", "user_databases")])
+    ("filter", "merged_networks"), ("filter", "user_databases"), ("filter", "quoted")])
 def test_the_documentation_is_readable(kind, name, installed):
     assert name in run("ansible-doc", "-t", kind, f"mailcluster.dovecot.{name}", ANSIBLE_COLLECTIONS_PATH=str(installed))

@@ -9,6 +9,7 @@ import jinja2
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.filter.merged_networks import merged_networks
+from ansible_collections.mailcluster.dovecot.plugins.filter.passwd_entry import passwd_entry
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_databases
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
@@ -20,6 +21,7 @@ def render(template, **variables):
     # as Ansible does
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     environment.filters["mailcluster.dovecot.merged_networks"] = merged_networks
+    environment.filters["mailcluster.dovecot.passwd_entry"] = passwd_entry
     return environment.from_string((ROLES / template).read_text()).render(ansible_managed="", **variables)
 
 

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.filter.user_databases import user_databases
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import unquote
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable
 
 LDAP = {"driver": "ldap", "uris": ["ldaps://ldap1", "ldaps://ldap2"], "base": "dc=example,dc=org", "bind_dn": "cn=dovecot",
         "bind_password": "bindsecret", "home_server": "mailHost"}
@@ -32,7 +34,7 @@ DIRECTORS = topology(dovecot_directors=["d1", "d2"])
 def settings(database, name, cluster, **more):
     (file, *_authority) = user_databases([database], cluster["nodes"][name], cluster, **more)["files"]
     assert file["secret"], "the credentials are readable by others than root"
-    return dict(line.split(" = ", 1) for line in file["content"].splitlines())
+    return {name: unquote(value) for name, value in (line.split(" = ", 1) for line in file["content"].splitlines())}
 
 
 def test_a_proxy_asks_a_directory_where_the_mail_is_and_leaves_the_password_to_the_backend():
@@ -146,6 +148,25 @@ def test_mysql_and_sqlite_have_their_own_ways():
     assert found["connect"] == "/var/lib/mail/users.sqlite"
 
 
+def test_a_password_with_a_hash_does_not_cut_off_what_demands_tls():
+    assert settings(dict(LDAP, bind_password="a#b \"c'"), "a1", DEDICATED)["dnpass"] == "a#b \"c'"
+    found = settings(dict(PGSQL, password="a#b'c\\"), "a1", DEDICATED)["connect"]
+    assert "password='a#b\\'c\\\\' sslmode=verify-full" in found
+
+
+@pytest.mark.parametrize("database", [dict(PGSQL, password="a b"), dict(PGSQL, password="a\nuser_query = b"),
+                                      dict(LDAP, bind_password="a\nbase = b")])
+def test_a_password_that_cannot_be_written_is_not(database):
+    with pytest.raises(Unwritable):
+        settings(database, "a1", DEDICATED)
+
+
+def test_the_master_users_password_is_no_variable_of_dovecots():
+    master = dict(MASTER, password="100%user")
+    assert "=pass=100%%user" in settings(LDAP, "proxy1", DEDICATED, master=master)["pass_attrs"]
+    assert "'100%%user' AS pass" in settings(PGSQL, "proxy1", DEDICATED, master=master)["password_query"]
+
+
 @pytest.mark.parametrize(("verify", "last"), [(True, "ssl-verify-server-cert\n"), (False, "ssl-ca=/etc/ssl/ca.pem\n")])
 def test_tls_to_mysql_is_in_a_file_that_counts_for_each_connection(verify, last):
     database = dict(PGSQL, driver="mysql", ca_file="/etc/ssl/ca.pem", tls_verify=verify)
@@ -187,7 +208,7 @@ def judged(database, name, cluster, **more):
     told = user_databases([database], cluster["nodes"][name], cluster, sasl=True, **more)
     (file,) = [file for file in told["files"] if file["dest"] == told["databases"][0]["sasl_file"]]
     assert file["secret"], "the credentials are readable by others than root"
-    return dict(line.split(" = ", 1) for line in file["content"].splitlines())
+    return {name: unquote(value) for name, value in (line.split(" = ", 1) for line in file["content"].splitlines())}
 
 
 @pytest.mark.parametrize(("name", "cluster"), (("d1", DIRECTORS), ("proxy1", DEDICATED), ("a1", IMPLICIT)))
