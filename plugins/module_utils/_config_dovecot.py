@@ -383,6 +383,7 @@ class Check:
         self.removed = removed
         self.live = live
         self.contents = {}
+        self.config = None
         self.certificates = Certificates(run)
         self.warnings = []
 
@@ -390,6 +391,14 @@ class Check:
         """Where to read `path`: in the tree if it is there, else on the host."""
         inside = self.tree + path
         return inside if os.path.exists(inside) else self.live(path)
+
+    def content(self, path):
+        """What is in `path`, as far as there is such a file."""
+        try:
+            with open(self.place(path), encoding="utf-8", errors="replace") as stream:
+                return stream.read()
+        except OSError:
+            return ""
 
     def is_there(self, path):
         return os.path.isfile(self.place(path))
@@ -448,7 +457,7 @@ class Check:
         out, found = self.doveconf("-n", "-P")
         if found:
             return found
-        config = parse(out)
+        config = self.config = parse(out)
         found = list(plugin_problems(config, self.listing, self.contents))
         found += protocol_problems(config, lambda path: os.path.exists(self.live(path)), self.contents)
         users, groups = self.coming_accounts()

@@ -9,23 +9,39 @@ from __future__ import annotations
 import re
 import shlex
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check, Problem
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, digest
 
 SHORTEST_SECRET = 6
 MOST_LINES = 20
 HARMLESS = (
+    "Ambiguous '#' character",
+    "Can't open configuration file",
+    "Expecting '='",
     "Expecting '{'",
     "Invalid boolean value",
+    "Invalid boolean",
     "Invalid number",
     "Invalid port number",
     "Invalid size",
     "Invalid time interval",
     "Missing '}'",
+    "Missing value in connect string",
+    "No base given",
+    "No hosts given in connect string",
     "No matches",
+    "No uris or hosts set",
     "Unexpected '}'",
+    "Unknown connect string",
+    "Unknown database driver",
+    "Unknown deref option",
+    "Unknown scope option",
     "Unknown setting",
+    "Unknown tls_require_cert value",
     "Unknown variable",
+    "connect string not set",
+    "driver not set",
 )
 
 
@@ -130,6 +146,7 @@ def validate(run, find, tree, commands, staged, removed, secrets, describe, live
         elif command == "dovecot":
             check = Check(run, tree, set(staged), removed, live)
             problems = check.problems()
+            problems += _config_databases.problems(check, check_mode)
             warnings.extend(check.warnings)
             for problem in problems:
                 words = words_for(problem, veil, describe, text)

@@ -51,8 +51,9 @@ options:
     description:
       - How the staged tree is checked before anything is installed.
       - The word V(dovecot) is the built-in check of the whole Dovecot configuration, which also sees plugins and
-        protocols that are not installed, certificates that are missing or do not belong to their key, and accounts
-        that do not exist.
+        protocols that are not installed, certificates that are missing or do not belong to their key, accounts that do
+        not exist, and what Dovecot's own auth process, started for them alone, finds wrong in the files of LDAP and SQL
+        databases. The databases are not asked.
       - Anything else is a command line (without a shell) in which V({tree}) stands for the root of the staged tree.
     type: list
     elements: str
