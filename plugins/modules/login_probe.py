@@ -8,9 +8,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: login_probe
-short_description: Log in by IMAPS as a user would
+short_description: Log in by IMAPS or POP3S as a user would
 description:
-  - Connects with TLS, checks the certificate, logs in, opens the INBOX read-only and logs out.
+  - Connects with TLS, checks the certificate, logs in, opens the INBOX (by IMAP read-only) and logs out.
   - Fails with the step that failed.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
@@ -28,10 +28,14 @@ options:
     description: Address or name to connect to; the certificate must cover it.
     type: str
     required: true
+  protocol:
+    description: How the user logs in, always with TLS.
+    type: str
+    choices: [imap, pop3]
+    default: imap
   port:
-    description: The IMAPS port.
+    description: The port, V(993) by default for IMAPS, and V(995) for POP3S.
     type: int
-    default: 993
   user:
     description: Who logs in.
     type: str
@@ -67,6 +71,7 @@ messages:
 """
 
 import imaplib
+import poplib
 import ssl
 
 from ansible.module_utils.basic import AnsibleModule
@@ -78,31 +83,69 @@ class ProbeFailed(Exception):
 
 def probe(params):
     """The number of messages in the INBOX."""
-    where = "%s:%d" % (params["host"], params["port"])
+    connect, log_in, count = STEPS[params["protocol"]]
+    port = params["port"] or PORTS[params["protocol"]]
+    where = "%s:%d" % (params["host"], port)
     try:
         context = ssl.create_default_context(cafile=params["ca_file"])
-        imap = imaplib.IMAP4_SSL(params["host"], params["port"], ssl_context=context, timeout=params["timeout"])
-    except (OSError, imaplib.IMAP4.error) as error:
-        raise ProbeFailed("no IMAPS connection to %s: %s" % (where, error))
+        client = connect(params["host"], port, context, params["timeout"])
+    except ERRORS as error:
+        raise ProbeFailed("no %sS connection to %s: %s" % (params["protocol"].upper(), where, error))
     try:
-        imap.login(params["user"], params["password"])
-    except (OSError, imaplib.IMAP4.error) as error:
+        log_in(client, params["user"], params["password"])
+    except ERRORS as error:
         raise ProbeFailed("%s refused the login of %s: %s" % (where, params["user"], error))
     try:
-        status, answer = imap.select("INBOX", readonly=True)
-        imap.logout()
-    except (OSError, imaplib.IMAP4.error) as error:
+        return count(client)
+    except ERRORS as error:
         raise ProbeFailed("%s did not open the INBOX of %s: %s" % (where, params["user"], error))
+
+
+def connect_imap(host, port, context, timeout):
+    return imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=timeout)
+
+
+def connect_pop3(host, port, context, timeout):
+    return poplib.POP3_SSL(host, port, context=context, timeout=timeout)
+
+
+def log_in_by_imap(client, user, password):
+    client.login(user, password)
+
+
+def log_in_by_pop3(client, user, password):
+    client.user(user)
+    client.pass_(password)
+
+
+def count_by_imap(client):
+    status, answer = client.select("INBOX", readonly=True)
+    client.logout()
     if status != "OK":
-        raise ProbeFailed("%s did not open the INBOX of %s: %s" % (where, params["user"], answer))
+        raise imaplib.IMAP4.error(answer)
     return int(answer[0])
+
+
+def count_by_pop3(client):
+    number, dummy = client.stat()
+    client.quit()
+    return number
+
+
+ERRORS = (OSError, imaplib.IMAP4.error, poplib.error_proto)
+PORTS = {"imap": 993, "pop3": 995}
+STEPS = {
+    "imap": (connect_imap, log_in_by_imap, count_by_imap),
+    "pop3": (connect_pop3, log_in_by_pop3, count_by_pop3),
+}
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "host": {"type": "str", "required": True},
-            "port": {"type": "int", "default": 993},
+            "protocol": {"type": "str", "choices": ["imap", "pop3"], "default": "imap"},
+            "port": {"type": "int"},
             "user": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
             "ca_file": {"type": "path"},
