@@ -11,7 +11,7 @@ description:
   - Derives the limits of Dovecot, of systemd and of the kernel.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
-positional: roles, cores
+positional: roles, cores, protocols
 options:
   _input:
     description: The number of sessions.
@@ -26,6 +26,11 @@ options:
     description: The number of its processor cores.
     type: int
     default: 1
+  protocols:
+    description: What the cluster serves.
+    type: list
+    elements: str
+    default: [imap, pop3, lmtp, sieve]
 """
 
 EXAMPLES = r"""

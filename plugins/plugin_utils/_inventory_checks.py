@@ -19,6 +19,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
     _meanings,
     _schemes,
     _secrets,
+    _services,
     _setting_checks,
     _storage_checks,
     _user_names,
@@ -238,8 +239,8 @@ def check_directors(topology, vars, **_rest):
 def check_ports(values, **_rest):
     told = set()
     for host in values.values():
-        services = [(port, f"dovecot_{kind}: {service}") for kind in ("ports", "proxy_protocol_ports", "health_ports")
-                    for service, port in (host.get(f"dovecot_{kind}") or {}).items()]
+        services = [(port, f"{variable}: {service}") for variable in _services.PORTS
+                    for service, port in _services.served(host.get(variable) or {}, host["dovecot_protocols"]).items()]
         services += [(host.get(variable), variable) for variable in
                      ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")]
         seen = {}

@@ -15,6 +15,7 @@ import shlex
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _calendar
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import shown
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import refusal
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\Z")
@@ -119,15 +120,30 @@ def account(value):
         yield shown("", value), "is no name of an account: use small letters, digits, '_' and '-', as vmail"
 
 
+def protocols(value):
+    unknown = [word for word in value if word not in OF_PROTOCOL]
+    for number, word in enumerate(value, 1):
+        if word in unknown:
+            like = did_you_mean(word.lower().removeprefix("manage"), OF_PROTOCOL)
+            yield f"item {number} {shown('', word)}", f"is unknown: use {', '.join(OF_PROTOCOL)}{'; ' + like if like else ''}"
+        elif word in value[:number - 1]:
+            yield f"item {number} {shown('', word)}", "is there already: remove it"
+    if unknown:
+        return
+    if "lmtp" not in value:
+        yield shown("", ", ".join(value)), "lacks lmtp, by which all mail comes in: add it"
+    if not {"imap", "pop3"} & set(value):
+        yield shown("", ", ".join(value)), "has neither imap nor pop3, by which mail is read: add one of them"
+
+
 def ports(given):
     for service, port in given.items():
-        yield from (((f"{service}: {what}", words) for what, words in port_number(port)))
+        yield from ((f"{service}: {what}", words) for what, words in port_number(port, how_to_leave_out(service)))
 
 
-def port_number(value):
+def port_number(value, how_to_do_without="; it is needed"):
     if not 1 <= value <= 65535:
-        yield shown("", value), "is no port: write a number from 1 to 65535" + (
-            "; a service cannot be left out" if value == 0 else "")
+        yield shown("", value), "is no port: write a number from 1 to 65535" + (how_to_do_without if value == 0 else "")
 
 
 def mail_location(value):
@@ -232,6 +248,7 @@ many = 1000000
 CHECKS = {
     "dovecot_hostname": host_name,
     "dovecot_sessions": between(100, 100000, "write how many clients it is made for, as docs/sizing.md tells"),
+    "dovecot_protocols": protocols,
     "dovecot_ports": ports,
     "dovecot_proxy_protocol_ports": ports,
     "dovecot_health_ports": ports,

@@ -13,6 +13,7 @@ import math
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import PORTS, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET, did_you_mean
 
 WANTED = {
@@ -156,13 +157,19 @@ def _dict(variable, spec, value):
             wrong.append((f"has '{key}'", f"which is unknown: {like or 'use ' + ', '.join(default)}"))
         elif given is not None and isinstance(default[key], int):
             number, problems = _one(variable, {"type": "int"}, "int", given)
-            wrong += [(f"{key} {what}", words) for what, words in problems]
+            wrong += [(f"{key} {what}", words + _meant(variable, key, given)) for what, words in problems]
             found[key] = default[key] if problems else number
         elif given is not None:
             found[key] = given
         else:
-            wrong.append((f"has an empty {key}", "give it a value, or leave it out for its default"))
+            instead = _meant(variable, key, given)
+            wrong.append((f"has an empty {key}", f"give it a value, or leave it out for its default{instead}"))
     return found, wrong
+
+
+def _meant(variable, key, given):
+    """What to do instead, for whoever has written it to be without a service."""
+    return how_to_leave_out(key) if variable in PORTS and not given else ""
 
 
 def type_of(value):

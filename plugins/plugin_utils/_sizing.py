@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL
+
 # What is there beside the sessions: clients that have not logged in, health checks, Dovecot's own processes, doveadm.
 RESERVE = 1000
 LOGIN_PROCESSES = (2, 16)
@@ -22,7 +24,7 @@ PORTS = 28232
 MORE_PORTS = "16384 60999"
 
 
-def sizing(sessions, roles, cores=1):
+def sizing(sessions, roles, cores=1, protocols=tuple(OF_PROTOCOL)):
     """The limits of Dovecot, systemd and the kernel on a node with these roles."""
     sessions = int(sessions)
     is_backend = "backend" in roles
@@ -32,8 +34,9 @@ def sizing(sessions, roles, cores=1):
     login_clients = -(-(2 * sessions + RESERVE) // logins)
     processes = {"lmtp": max(100, sessions // 50)}
     if is_backend:
-        processes.update(imap=sessions, pop3=sessions, managesieve=max(100, sessions // 10))
-    everyone = sum(processes.values()) + 3 * logins + RESERVE
+        of_protocol = {"imap": ("imap", sessions), "pop3": ("pop3", sessions), "sieve": ("managesieve", max(100, sessions // 10))}
+        processes.update(of_protocol[protocol] for protocol in of_protocol if protocol in protocols)
+    everyone = sum(processes.values()) + len(set(protocols) - {"lmtp"}) * logins + RESERVE
     # A session that is passed on has two connections, as has one with TLS.
     files = max(FILES, 2 * login_clients + RESERVE, everyone + RESERVE)
     return {

@@ -31,14 +31,19 @@ def _ready():
     plugins.init_plugin_loader([str(environment.paths.COLLECTIONS)])
 
 
-def judged(inventory, extra=()):
-    """The result of preflight, and the lines of its refusal; one of them is empty."""
+def declared(inventory, extra=()):
+    """Ansible's own view of an inventory: what loads, the hosts, and their variables."""
     _ready()
     context.CLIARGS = ImmutableDict(extra_vars=tuple(extra), connection="ssh", verbosity=0)
     load_extra_vars.extra_vars = None  # it remembers those of the case before
     loader = DataLoader()
     hosts = InventoryManager(loader=loader, sources=[str(inventory)])
-    variables = VariableManager(loader=loader, inventory=hosts)
+    return loader, hosts, VariableManager(loader=loader, inventory=hosts)
+
+
+def judged(inventory, extra=()):
+    """The result of preflight, and the lines of its refusal; one of them is empty."""
+    loader, hosts, variables = declared(inventory, extra)
     play = Play.load(PLAY, variable_manager=variables, loader=loader)
     task = play.get_tasks()[0][0]
     first = (hosts.get_hosts("dovecot_cluster") or hosts.get_hosts())[0]

@@ -37,7 +37,8 @@ class World:
         self.old, self.new = make(folder / "1", "old"), make(folder / "2", "new")
         self.point_to(self.old)
         source = render("certificate.py.j2", dovecot_tls_cert_file=str(self.live / "cert.pem"),
-                        dovecot_tls_key_file=str(self.live / "key.pem"), dovecot_ports={"imaps": 993}, __dovecot_roles=roles)
+                        dovecot_tls_key_file=str(self.live / "key.pem"), dovecot_ports={"imaps": 993}, __dovecot_roles=roles,
+                        __dovecot_asked={"protocol": "imap"})
         self.program = {"__name__": "certificate"}
         exec(compile(source, "certificate", "exec"), self.program)
         self.reloads = 0

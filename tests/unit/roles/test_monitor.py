@@ -18,11 +18,12 @@ A1, A2, B1 = "a1", "a2", "b1"
 @pytest.fixture(scope="module")
 def monitor():
     environment = jinja2.Environment()
-    environment.filters["to_json"] = json.dumps
+    environment.filters.update(to_json=json.dumps, extract=lambda key, container: container[key])
     source = environment.from_string(TEMPLATE.read_text()).render(
         ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
         dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
-        dovecot_agent_port=12346, dovecot_health_ports={"imap": 11143},
+        dovecot_agent_port=12346, __dovecot_health_ports={"imap": 11143}, dovecot_protocols=["imap", "pop3", "lmtp", "sieve"],
+        __dovecot_asked={"protocol": "imap", "greeting": "* OK", "farewell": "a LOGOUT"},
         dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
     namespace = {"__name__": "monitor"}
     exec(compile(source, str(TEMPLATE), "exec"), namespace)

@@ -32,6 +32,7 @@ def users_conf(roles, databases=({"driver": "passwd_file"},), sasl=True, apart=T
         __dovecot_sasl=sasl, __dovecot_sasl_apart=apart,
         __dovecot_proxies=[], __dovecot_proxy_master={}, __dovecot_space_gate="/run/space", dovecot_sasl_port=12325,
         dovecot_mail_uid=5000, dovecot_mail_gid=5000, dovecot_mail_home="/var/vmail",
+        dovecot_protocols=["imap", "pop3", "lmtp", "sieve"],
         dovecot_auth_cache_size="10M", dovecot_auth_cache_ttl="5 min", dovecot_auth_cache_negative_ttl="30 s")
 
 
@@ -89,7 +90,7 @@ def firewall(sasl):
         __dovecot_loadbalancers=[{"address": "198.51.100.11"}], __dovecot_vip_holders=[], __dovecot_storage_clients=[],
         __dovecot_sasl_in_cluster=sasl, dovecot_mta_networks=["203.0.113.0/28"] if sasl else [], dovecot_sasl_port=12325,
         dovecot_ring_port=9090, dovecot_doveadm_port=12345, dovecot_agent_port=12346, dovecot_ports={"lmtp": 24},
-        dovecot_proxy_protocol_ports={"lmtp": 10024}, dovecot_health_ports={"lmtp": 11024})
+        __dovecot_proxy_protocol_ports={"lmtp": 10024}, __dovecot_health_ports={"lmtp": 11024})
 
 
 def test_mail_servers_and_load_balancers_get_through_the_firewall():
@@ -111,8 +112,8 @@ def test_load_balancers_pass_mail_servers_on(sasl):
         __dovecot_sasl_in_cluster=sasl, dovecot_sasl_port=12325, dovecot_agent_port=12346,
         __dovecot_topology={"vip": {"address": "198.51.100.10"}},
         __dovecot_entry_nodes=[{"name": "director1", "address": "198.51.100.21", "roles": ["director"]}],
-        dovecot_ports=dict.fromkeys(SERVICES, 1), dovecot_proxy_protocol_ports=dict.fromkeys(SERVICES, 2),
-        dovecot_health_ports=dict.fromkeys(SERVICES, 3),
+        __dovecot_ports=SERVICES, dovecot_ports=dict.fromkeys(SERVICES, 1),
+        dovecot_proxy_protocol_ports=dict.fromkeys(SERVICES, 2), dovecot_health_ports=dict.fromkeys(SERVICES, 3),
         dovecot_loadbalancer_maxconn=1, dovecot_loadbalancer_timeout="31m", dovecot_loadbalancer_hard_stop_after="12h")
     assert ("listen sasl\n  bind 198.51.100.10:12325 transparent" in text) == sasl
     assert ("server director1 198.51.100.21:12325 check\n" in text) == sasl

@@ -46,6 +46,13 @@ def test_a_node_that_stores_no_mail_has_no_mail_processes_and_no_inotify():
     assert not any("inotify" in name for name in found["kernel"])
 
 
+def test_what_is_not_served_has_no_processes():
+    found = sizing(5000, BACKEND, 4, ["imap", "lmtp"])
+    assert found["processes"] == {"lmtp": 100, "imap": 5000}
+    assert found["everyone"] == 5100 + 4 + 1000, "of its logins, too"
+    assert sizing(10000, DIRECTOR, 4, ["pop3", "lmtp"])["processes"] == {"lmtp": 200}
+
+
 @pytest.mark.parametrize("roles", [BACKEND, DIRECTOR, [*BACKEND, "proxy"]])
 @pytest.mark.parametrize("cores", [1, 2, 4, 64, 256])
 @pytest.mark.parametrize("sessions", [100, 999, 5000, 10000, 100000])
