@@ -17,6 +17,8 @@ IMPLIED_GROUPS = ("all", "ungrouped")
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
 # The way that mail goes.
 TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
+# What a cluster serves that does not say it.
+PROTOCOLS = ("imap", "pop3", "lmtp", "sieve")
 # What lab_node may say; the first is what a host is that says nothing.
 KINDS = ("container", "vm")
 
@@ -44,6 +46,7 @@ class Cluster:
     network: ipaddress.IPv4Network
     vip: str | None
     users: tuple[User, ...]
+    protocols: tuple[str, ...] = PROTOCOLS
 
     def members(self, group: str) -> list[Node]:
         return [node for node in self.nodes if group in node.groups]
@@ -107,6 +110,7 @@ def parse(variant: str, path: Path, listing: dict[str, Any]) -> Cluster:
         network=network,
         vip=vip,
         users=_users(path, hostvars),
+        protocols=_protocols(hostvars),
     )
 
 
@@ -185,6 +189,10 @@ def _network(
                 f"{path}: host {node.name} has address {node.address}, which the lab machine itself needs on {network}."
             )
     return network, str(vip.ip) if vip else None
+
+
+def _protocols(hostvars: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(next((found for values in hostvars.values() if (found := values.get("dovecot_protocols"))), PROTOCOLS))
 
 
 def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import poplib
 import shlex
 import smtplib
 import ssl
@@ -23,7 +24,8 @@ TIMEOUT = 20
 
 
 def prove(cluster: Cluster) -> None:
-    """For one user of each partition: in by LMTP, out by IMAPS, and on every backend of the partition."""
+    """For one user of each partition: in by LMTP, out by IMAPS or POP3S, and on every backend of the partition."""
+    service, fetch = ("IMAPS", fetch_by_imap) if "imap" in cluster.protocols else ("POP3S", fetch_by_pop3)
     chosen = users.one_of_each_partition(cluster)
     if not chosen:
         raise LabError(f"{cluster.inventory}: dovecot_users is empty, so there is nobody to prove the cluster with.")
@@ -37,7 +39,7 @@ def prove(cluster: Cluster) -> None:
         await_copies(holders, user, message_id)
         fetch(cluster, user, password, message_id, expunge=True)
         places = f", on {' and '.join(node.name for node in holders)}" if holders else ""
-        say(f"  {user.name}: in by LMTP and out by IMAPS at {cluster.entry}{places} ({time.monotonic() - began:.1f} s)")
+        say(f"  {user.name}: in by LMTP and out by {service} at {cluster.entry}{places} ({time.monotonic() - began:.1f} s)")
 
 
 def replicas(cluster: Cluster, user: User) -> list[Node]:
@@ -65,7 +67,7 @@ def deliver(cluster: Cluster, user: User, message_id: str) -> None:
         raise _failure(cluster, "LMTP", f"port {LMTP_PORT} did not take a message for {user.name}", error) from error
 
 
-def fetch(cluster: Cluster, user: User, password: str, message_id: str, *, expunge: bool = False) -> None:
+def fetch_by_imap(cluster: Cluster, user: User, password: str, message_id: str, *, expunge: bool = False) -> None:
     context = ssl.create_default_context(cafile=str(tls.ca_file(cluster)))
     try:
         with imaplib.IMAP4_SSL(cluster.entry, ssl_context=context, timeout=TIMEOUT) as client:
@@ -84,6 +86,23 @@ def fetch(cluster: Cluster, user: User, password: str, message_id: str, *, expun
                 raise imaplib.IMAP4.error("the fetched message is another one")
     except (OSError, imaplib.IMAP4.error) as error:
         raise _failure(cluster, "IMAPS", f"port 993 did not give {user.name} the message", error) from error
+
+
+def fetch_by_pop3(cluster: Cluster, user: User, password: str, message_id: str, *, expunge: bool = False) -> None:
+    context = ssl.create_default_context(cafile=str(tls.ca_file(cluster)))
+    try:
+        client = poplib.POP3_SSL(cluster.entry, context=context, timeout=TIMEOUT)
+        client.user(user.name)
+        client.pass_(password)
+        numbers = range(1, client.stat()[0] + 1)
+        number = next((number for number in numbers if message_id.encode() in b"".join(client.top(number, 0)[1])), None)
+        if number is None:
+            raise poplib.error_proto("the message is not in the INBOX")
+        if expunge:
+            client.dele(number)
+        client.quit()
+    except (OSError, poplib.error_proto) as error:
+        raise _failure(cluster, "POP3S", f"port 995 did not give {user.name} the message", error) from error
 
 
 def await_copies(holders: list[Node], user: User, message_id: str) -> None:

@@ -16,7 +16,8 @@ from labtool.inventory import Cluster, Node
 from labtool.system import LabError, complaint, run, say
 from labtool.table import render
 
-PORTS = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "lmtp": 24, "sieve": 4190}
+# By protocol.
+PORTS = {"imap": {"imap": 143, "imaps": 993}, "pop3": {"pop3": 110, "pop3s": 995}, "lmtp": {"lmtp": 24}, "sieve": {"sieve": 4190}}
 
 # A node's tier is the first of these that it belongs to; the services are those that must run there.
 TIERS = (
@@ -72,7 +73,7 @@ def describe(cluster: Cluster) -> dict[str, Any]:
         "inventory": str(cluster.inventory),
         "vip": cluster.vip,
         "entry": cluster.entry,
-        "ports": PORTS,
+        "ports": {service: port for protocol in cluster.protocols for service, port in PORTS[protocol].items()},
         "ca_file": str(tls.ca_file(cluster)),
         "users": [
             {"name": user.name, "password": users.password_of(cluster, user), "partition": user.partition}
@@ -229,16 +230,16 @@ def disk_state(space: dict[str, Any]) -> str:
 
 
 def how_to_log_in(cluster: Cluster) -> str:
-    chosen = users.one_of_each_partition(cluster)
-    lines = [
-        "Log in:",
-        f"  IMAP   openssl s_client -quiet -connect {cluster.entry}:{PORTS['imaps']} -CAfile {tls.ca_file(cluster)}",
-    ]
-    for user in chosen:
+    by_imap = "imap" in cluster.protocols
+    name, port = ("IMAP", PORTS["imap"]["imaps"]) if by_imap else ("POP3", PORTS["pop3"]["pop3s"])
+    lines = ["Log in:", f"  {name}   openssl s_client -quiet -connect {cluster.entry}:{port} -CAfile {tls.ca_file(cluster)}"]
+    for user in users.one_of_each_partition(cluster):
         try:
-            lines.append(f"         a login {user.name} {users.password_of(cluster, user)}")
+            password = users.password_of(cluster, user)
         except LabError:
-            lines.append(f"         a login {user.name} PASSWORD (made by the first './lab up' that converges)")
+            password = "PASSWORD (made by the first './lab up' that converges)"
+        words = [f"a login {user.name} {password}"] if by_imap else [f"USER {user.name}", f"PASS {password}"]
+        lines += [f"         {word}" for word in words]
     lines += [
         f"  shell  {shlex.join(ssh(cluster.nodes[0].address))}",
         "  tools  ./lab run ansible all -m ping",

@@ -41,6 +41,12 @@ def parse(listing):
     return inventory.parse("test", Path("inventories/test/hosts.yml"), listing)
 
 
+def test_what_is_served_is_all_or_what_the_inventory_says(listing):
+    assert parse(listing).protocols == ("imap", "pop3", "lmtp", "sieve")
+    listing["_meta"]["hostvars"]["a1"]["dovecot_protocols"] = ["imap", "lmtp"]
+    assert parse(listing).protocols == ("imap", "lmtp")
+
+
 def test_nodes_come_in_the_order_that_mail_goes(listing):
     assert [node.name for node in parse(listing).nodes] == ["lb1", "a1", "a2"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from labtool import status
-from labtool.inventory import Cluster, Node
+from labtool.inventory import Cluster, Node, User
 from labtool.status import Answer
 from labtool.table import render
 
@@ -36,6 +36,16 @@ def test_a_pair_without_load_balancers_holds_the_vip_itself():
     answer = Answer(True, node={"idle_units": [], "holds_vip": True}, replicator=quiet)
     assert status.judge(cluster, BACKEND, answer, {}) == ("holds the VIP, replication: 0 queued, 0 failed", True)
     assert "keepalived" in status.services_of(cluster, BACKEND)
+
+
+def test_only_what_is_served_has_ports_and_tells_how_to_log_in(monkeypatch):
+    cluster = Cluster("test", Path("/test/hosts.yml"), (BALANCER,), None, "198.51.100.10", (User("zoe", None),), ("pop3", "lmtp"))
+    monkeypatch.setattr(status.users, "password_of", lambda _cluster, _user: "secret")
+    assert status.describe(cluster)["ports"] == {"pop3": 110, "pop3s": 995, "lmtp": 24}
+    assert list(status.describe(CLUSTER)["ports"]) == ["imap", "imaps", "pop3", "pop3s", "lmtp", "sieve"]
+    lines = status.how_to_log_in(cluster).splitlines()
+    assert "-connect 198.51.100.10:995 " in lines[1]
+    assert [line.strip() for line in lines[2:4]] == ["USER zoe", "PASS secret"]
 
 
 def test_ring():
