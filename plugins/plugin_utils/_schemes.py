@@ -12,8 +12,8 @@ import re
 
 _B64 = r"[A-Za-z0-9+/]"
 _CRYPT = r"[./A-Za-z0-9]"
-_SHA512 = rf"\$6\$(rounds=\d+\$)?[^$:\s]{{1,16}}\${_CRYPT}{{86}}"
-_SHA256 = rf"\$5\$(rounds=\d+\$)?[^$:\s]{{1,16}}\${_CRYPT}{{43}}"
+_SHA512 = rf"\$6\$(rounds=\d+\$)?[^$:\s]{{0,16}}\${_CRYPT}{{86}}"
+_SHA256 = rf"\$5\$(rounds=\d+\$)?[^$:\s]{{0,16}}\${_CRYPT}{{43}}"
 _MD5 = rf"\$1\$[^$:\s]{{1,8}}\${_CRYPT}{{22}}"
 _BLF = rf"\$2[abxy]?\$\d\d\${_CRYPT}{{53}}"
 _ARGON2 = r"\$argon2{}\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]{{16,}}"
