@@ -27,6 +27,7 @@ ARGUMENT_SPEC = {
     "role": {"type": "str", "required": True},
     "roles": {"type": "list", "elements": "str"},
     "unit": {"type": "str", "default": ""},
+    "partial": {"type": "bool", "default": False},
     "validate": {"type": "list", "elements": "str", "default": []},
     "files": {
         "type": "list",

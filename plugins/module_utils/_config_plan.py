@@ -61,10 +61,10 @@ def obsolete(manifest, wanted, role, roles):
     )
 
 
-def plan(wanted, current, manifest, role, roles=None):
-    """wanted: {path: Wanted}; current: {path: OnDisk or None} of all paths wanted or obsolete."""
+def plan(wanted, current, manifest, role, roles=None, partial=False):
+    """wanted: {path: Wanted}; current: {path: OnDisk or None} of all paths wanted or obsolete; partial: nothing is obsolete."""
     roles = None if roles is None else set(roles) | {role}
-    gone = obsolete(manifest, wanted, role, roles)
+    gone = [] if partial else obsolete(manifest, wanted, role, roles)
     install = sorted(path for path, file in wanted.items() if current.get(path) != file.on_disk())
     remove = [path for path in gone if current.get(path) is not None]
     foreign = [path for path in install if path not in manifest and current.get(path) is not None]

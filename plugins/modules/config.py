@@ -43,6 +43,10 @@ options:
       - O(role) counts as one of them. If this option is missing, only files of O(role) are removed.
     type: list
     elements: str
+  partial:
+    description: Whether O(files) are some of the role's files only. What else is recorded of any role then stays as it is.
+    type: bool
+    default: false
   unit:
     description: The systemd unit that must pick the files up.
     type: str
@@ -59,7 +63,7 @@ options:
     elements: str
     default: []
   files:
-    description: The files of this role, all of them.
+    description: The files of this role, all of them unless O(partial) is set.
     type: list
     elements: dict
     required: true
@@ -202,6 +206,7 @@ ARGUMENT_SPEC = {
     "role": {"type": "str", "required": True},
     "roles": {"type": "list", "elements": "str"},
     "unit": {"type": "str", "default": ""},
+    "partial": {"type": "bool", "default": False},
     "validate": {"type": "list", "elements": "str", "default": []},
     "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_SPEC},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
@@ -304,9 +309,10 @@ class Call:
         roles = self.params["roles"]
         roles = None if roles is None else roles + [role]
         manifest = self.store.manifest()
-        paths = list(wanted) + obsolete(manifest, wanted, role, roles)
+        partial = self.params["partial"]
+        paths = list(wanted) + ([] if partial else obsolete(manifest, wanted, role, roles))
         current = {path: self.store.read(path) for path in paths}
-        the_plan = plan(wanted, current, manifest, role, roles)
+        the_plan = plan(wanted, current, manifest, role, roles, partial)
         result = {
             "changed": the_plan.changed,
             "changed_files": the_plan.install,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import CLUSTER_GROUP
 
 # Of Ansible itself, and those of playbooks/site.yml.
-TAGS = ("all", "tagged", "untagged", "always", "packages", "config")
+TAGS = ("all", "tagged", "untagged", "always", "packages", "config", "users", "verify")
 
 
 def problems(groups, task_vars, own_tags):
@@ -20,4 +20,4 @@ def problems(groups, task_vars, own_tags):
     tags = list(task_vars.get("ansible_run_tags") or ("all",))
     # in a playbook of somebody's own, tasks have tags of their own
     if not {*TAGS, *own_tags} & set(tags):
-        yield f"--tags: no task has {', '.join(tags)}, so that nothing would be done: use packages or config"
+        yield f"--tags: no task has {', '.join(tags)}, so that nothing would be done: use packages, config, users or verify"

@@ -57,15 +57,14 @@ def rendered(inventory, extra=(), **more):
     result, refused = judged(inventory, extra)
     assert refused == []
     loader, hosts, manager = declared(inventory, extra)
-    of_nodes = load(loader, ROLES / "node/vars/main.yml")
-    defaults = {}
-    for role in sorted(ROLES.iterdir()):
-        defaults[role.name] = load(loader, role / "defaults/main.yml") or {}
+    defaults, fixed = ({role.name: load(loader, role / kind / "main.yml") or {} for role in sorted(ROLES.iterdir())}
+                       for kind in ("defaults", "vars"))
     found = {}
     for name, node in result["topology"]["nodes"].items():
         variables = {
             **{key: value for role in node["roles"] for key, value in defaults[role].items()},
-            **manager.get_vars(host=hosts.get_host(name)), **of_nodes, **result["values"].get(name, {}),
+            **manager.get_vars(host=hosts.get_host(name)), **fixed["node"],
+            **{key: value for role in node["roles"] for key, value in fixed[role].items()}, **result["values"].get(name, {}),
             "__dovecot_cluster": result, "__dovecot_node": NODE, **more}
         found[name] = Rendered(loader, name, variables, node["roles"])
     return found

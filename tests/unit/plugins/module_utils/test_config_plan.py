@@ -51,6 +51,13 @@ def test_only_files_of_gone_roles_and_own_ones_are_removed():
     assert obsolete(manifest, {}, "backend", {"backend", "server"}) == ["/director", "/own"]
 
 
+def test_a_partial_call_leaves_all_else_as_it_is():
+    manifest = {"/a": entry(content=b"old"), "/own": entry(), "/director": entry("director")}
+    result = plan({"/a": Wanted(b"new")}, {"/a": OnDisk(b"old", 0o644)}, manifest, "backend", {"backend"}, partial=True)
+    assert (result.install, result.remove) == (["/a"], [])
+    assert set(result.manifest) == set(manifest)
+
+
 def test_a_removed_file_that_is_not_there_is_only_forgotten():
     result = plan({}, {"/a": None}, {"/a": entry()}, "backend")
     assert not result.changed

@@ -84,6 +84,7 @@ class Host:
         params = {
             "role": role,
             "roles": roles,
+            "partial": False,
             "unit": unit,
             "validate": ["check {tree}"],
             "files": entries,
