@@ -139,6 +139,11 @@ def parse(text):
     return root
 
 
+# Warnings of doveconf that mean that a setting does not do what it says.
+WITHOUT_EFFECT = re.compile(
+    r"Warning: (?:(?P<path>/\S+) line (?P<line>\d+): (?P<late>Global setting \S+ won't change the setting inside an earlier filter"
+    r" at \S+ line \d+).*|Obsolete setting in (?P<old_path>/\S+?):(?P<old_line>\d+): (?P<old>.* (?:has been removed|no longer).*)"
+    r"|(?P<ssl>SSL is disabled because global ssl=no.*))$")
 AT_LINE = re.compile(r"Error in configuration file (?P<path>\S+?)(?: line (?P<line>\d+))?: (?P<text>.*)$")
 STARTED = re.compile(r"section started at (?P<path>\S+?):(?P<line>\d+)")
 
@@ -152,6 +157,10 @@ def complaints(stderr, tree=""):
         if not line or "dump-capability process" in line or line in texts:
             continue
         texts.append(line)
+        unheeded = WITHOUT_EFFECT.match(line)
+        if unheeded:
+            problems.append(without_effect(unheeded))
+            continue
         found = AT_LINE.search(line)
         if found:
             path, number, text = found.group("path"), found.group("line"), found.group("text")
@@ -171,6 +180,15 @@ def complaints(stderr, tree=""):
         seen.add(key)
         unique.append(problem)
     return unique
+
+
+def without_effect(found):
+    if found.group("late"):
+        text = found.group("late").replace("won't", "would not") + ". Write it inside that section, or before it."
+        return Problem(text, found.group("path"), int(found.group("line")))
+    if found.group("old"):
+        return Problem(found.group("old") + ". Remove it.", found.group("old_path"), int(found.group("old_line")))
+    return Problem(found.group("ssl"), MAIN)
 
 
 # --- the staged files

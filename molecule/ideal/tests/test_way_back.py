@@ -26,9 +26,9 @@ BROKEN = {
         {"service imap-login": {"inet_listener other": {"port": TAKEN}}},
         [f"listen(*, {TAKEN}) failed: Address already in use"]),
     "a value with which every handshake fails": (
-        {"ssl_min_protocol": "1.2"},
+        {"ssl_curve_list": "no-such-curve"},
         ["port 993 (imap, TLS): the TLS handshake failed", "port 143 (imap, STARTTLS): the TLS handshake failed",
-         "Unknown ssl_min_protocol setting '1.2'"]),
+         "Can't set curve list to 'no-such-curve'"]),
 }
 
 

@@ -72,6 +72,23 @@ def test_a_refusal_is_one_problem_in_terms_of_the_live_path(name, path, line, wo
     assert TREE not in problems[0].message
 
 
+@pytest.mark.parametrize(("name", "path", "line", "words"), [
+    ("late_setting", FRAGMENT, 4, "imap_idle_notify_interval would not change the setting inside an earlier filter"),
+    ("obsolete_setting", FRAGMENT, 2, "mail_log_max_lines_per_sec has been removed. Remove it."),
+    ("ssl_for_a_part", dovecot.MAIN, None, "SSL is disabled because global ssl=no"),
+])
+def test_a_warning_that_a_setting_does_nothing_is_a_refusal(name, path, line, words):
+    check = dovecot.Check(Transcript(name).run, TREE, set())
+    dummy, problems = check.doveconf("-x", "-n", "-P")
+    assert (path, line) in [(problem.path, problem.line) for problem in problems]
+    assert any(words in problem.message and TREE not in problem.message for problem in problems)
+
+
+def test_a_setting_that_was_only_renamed_is_none():
+    dummy, problems = dovecot.Check(Transcript("obsolete_setting").run, TREE, set()).doveconf("-x", "-n", "-P")
+    assert [problem.line for problem in problems] == [1, 2]
+
+
 @pytest.mark.parametrize("name", ["unknown_variable", "missing_file"])
 def test_doveconf_without_x_would_let_it_pass(name):
     """Why there are two runs."""
