@@ -62,14 +62,15 @@ class Clients:
     def sieve(self, user, password=None, host=None):
         return ManageSieve(host or self.vip, self.ports["sieve"], self.tls, user, password or self.passwords[user])
 
-    def deliver(self, *users, subject="test", host=None, attempts=1, message_id=None, timeout=TIMEOUT):
+    def deliver(self, *users, subject="test", body="A message of the tests.", host=None, attempts=1, message_id=None,
+                timeout=TIMEOUT):
         """Sends one message by LMTP to all of I(users); gives its Message-ID."""
         message = EmailMessage()
         message["From"] = "sender@example.net"
         message["To"] = ", ".join(users)
         message["Subject"] = subject
         message["Message-ID"] = f"<{message_id or f'{uuid.uuid4()}@example.net'}>"
-        message.set_content("A message of the tests.\n")
+        message.set_content(body + "\n")
         for attempt in range(attempts):
             try:
                 with smtplib.LMTP(host or self.vip, self.ports["lmtp"], timeout=timeout) as lmtp:

@@ -411,7 +411,7 @@ def check_settings(given, topology, vars, **_rest):
         yield from _open_relays(tree, [name for name in names if _believes_any_password(topology["nodes"][name], vars)])
         for where, words in _setting_checks.problems(tree):
             yield f"dovecot_settings: {where} of {_secrets.some(names)} {words}"
-        for path, value in _leaves(tree):
+        for path, value in _setting_checks.leaves(tree):
             if path[-1] == "replication_sync_timeout":
                 yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
                        f"replicator of every 2.3 release: remove it")
@@ -429,8 +429,8 @@ def _believes_any_password(node, vars):
 
 
 def _open_relays(tree, names):
-    service = tree.get("service auth")
-    for listener in service if names and hasattr(service, "items") else ():
+    services = _setting_checks.sections(tree.get("service auth")) if names else ()
+    for listener in (listener for service in services for listener in service):
         if listener.startswith("inet_listener"):
             yield (f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
                    f"judge it: a mail server that asks there is an open relay. Remove it: for dovecot_mta_networks there is one "
@@ -487,14 +487,6 @@ def _dsync_parameters(vars):
                 known = ", ".join(f"'{known}'" for known in prefixes)
                 yield (f"dovecot_replication_dsync_parameters: '-n {prefix}' in '{text}' names no namespace (the "
                        f"prefixes are {known}), so that every synchronisation would fail: remove it")
-
-
-def _leaves(tree, path=()):
-    for key, value in tree.items():
-        if hasattr(value, "items"):
-            yield from _leaves(value, path + (str(key),))
-        else:
-            yield path + (str(key),), value
 
 
 CHECKS = (

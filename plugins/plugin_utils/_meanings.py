@@ -40,6 +40,10 @@ LOCATION_DRIVERS = ("mdbox", "sdbox", "maildir", "mbox")
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(\d{1,5}))?\Z")
 NAMESPACE_KEYS = ("name", "type", "separator", "prefix", "location", "alias_for", "inbox", "hidden", "list", "subscriptions",
                   "ignore_on_failure", "disabled", "order")
+PLUGIN = re.compile(r"[a-z0-9_]+\Z")
+# Dovecot's protocol blocks in which a mailbox is opened.
+PLUGIN_PROTOCOLS = ("imap", "pop3", "lmtp", "lda", "sieve", "submission", "doveadm", "indexer-worker")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 DSYNC_FLAGS = frozenset("Nd1fRPEUDv")
 DSYNC_ARGUMENTS = frozenset("lrmgnxasTteOI")
 BREAKS = re.compile(r"[\x00-\x1f\x7f]")
@@ -245,6 +249,29 @@ def mount_options(value):
 
 
 many = 1000000
+def plugins(value):
+    for name in value:
+        if not PLUGIN.match(name):
+            yield shown("", name), "is no name of a plugin: write one an item, as zlib; what the roles load stays"
+
+
+def protocol_plugins(value):
+    for protocol, names in value.items():
+        if protocol not in PLUGIN_PROTOCOLS:
+            like = did_you_mean(str(protocol), PLUGIN_PROTOCOLS)
+            yield shown("", protocol), f"is no protocol: use {', '.join(PLUGIN_PROTOCOLS)}" + (f"; {like}" if like else "")
+        elif not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            yield f"{protocol}:", "is no list of plugins: write one an item, as [imap_zlib]"
+        else:
+            yield from ((f"{protocol}: {what}", words) for what, words in plugins(names))
+
+
+def packages(value):
+    for name in value:
+        if not PACKAGE.match(name):
+            yield shown("", name), "is no name of a Debian package: write one an item, as dovecot-fts-xapian"
+
+
 CHECKS = {
     "dovecot_hostname": host_name,
     "dovecot_sessions": between(100, 100000, "write how many clients it is made for, as docs/sizing.md tells"),
@@ -269,6 +296,9 @@ CHECKS = {
     "dovecot_mail_home": path("/var/vmail"),
     "dovecot_backend_mail_location": mail_location,
     "dovecot_backend_namespaces": namespaces,
+    "dovecot_mail_plugins": plugins,
+    "dovecot_protocol_mail_plugins": protocol_plugins,
+    "dovecot_extra_packages": packages,
     "dovecot_backend_quota": quota_backend,
     "dovecot_backend_quota_limit": matching(
         QUOTA, "is no size: write digits and one of K, M, G, T, as 5G; empty is no limit", True),

@@ -23,10 +23,12 @@ OWNED = {
     "mail_gid": "dovecot_mail_gid",
     "mail_location": "dovecot_backend_mail_location",
     "mail_uid": "dovecot_mail_uid",
+    "protocols": "dovecot_protocols",
     "replication_dsync_parameters": "dovecot_replication_dsync_parameters",
     "replication_max_conns": "dovecot_replication_max_conns",
     "ssl_cert": "dovecot_tls_cert",
     "ssl_key": "dovecot_tls_key",
+    "ssl_min_protocol": "dovecot_tls_min_protocol",
     "submission_host": "dovecot_backend_submission_host",
     "submission_ssl": "dovecot_backend_submission_ssl",
 }
@@ -35,7 +37,7 @@ PLACES_OF_THEIR_OWN = ("local ", "local_name ")
 # They follow from the inventory's groups and addresses.
 DERIVED = ("director_mail_servers", "director_servers", "haproxy_trusted_networks", "shutdown_clients")
 # What the roles have put there must stay.
-ADDED_TO = ("login_trusted_networks", "mail_plugins")
+ADDED_TO = {"login_trusted_networks": "", "mail_plugins": ", or use dovecot_mail_plugins or dovecot_protocol_mail_plugins"}
 MUST_BE_ON = {"disable_plaintext_auth": "passwords would go over the network in clear"}
 # What these would break, where they stand for the whole node.
 FIXED = {
@@ -51,15 +53,32 @@ def problems(tree, path=()):
     """(setting, words) pairs."""
     for key, value in tree.items():
         where = "/".join((*path, str(key)))
-        is_section = hasattr(value, "items")
+        blocks = sections(value)
+        is_section = bool(blocks)
         if not isinstance(key, str) or not (SECTION if is_section else KEY).match(key):
             yield where, (f"'{key}' is no name of a {'section' if is_section else 'setting'}: "
                           "correct it; files cannot be included here")
         elif is_section:
-            yield from problems(value, (*path, key))
+            for block in blocks:
+                yield from problems(block, (*path, key))
         else:
             elsewhere = key in ("ssl_cert", "ssl_key") and any(part.startswith(PLACES_OF_THEIR_OWN) for part in path)
             yield from _value(where, key, value, {} if elsewhere else OWNED)
+
+
+def sections(value):
+    """The blocks of a key: a mapping is one, a list of mappings several of the same name."""
+    blocks = value if isinstance(value, (list, tuple)) else [value]
+    return blocks if blocks and all(hasattr(block, "items") for block in blocks) else []
+
+
+def leaves(tree, path=()):
+    """(path, value) of each setting, in whatever section."""
+    for key, value in tree.items():
+        for block in sections(value):
+            yield from leaves(block, (*path, str(key)))
+        if not sections(value):
+            yield (*path, str(key)), value
 
 
 def _value(where, key, value, owned):
@@ -73,7 +92,7 @@ def _value(where, key, value, owned):
     elif key in DERIVED:
         yield where, f"({shown}) follows from the inventory's groups and addresses alone: remove it"
     elif key in ADDED_TO and f"${key}" not in str(value).split():
-        yield where, f"({shown}) takes away what the roles have put there: begin the value with ${key}"
+        yield where, f"({shown}) takes away what the roles have put there: begin the value with ${key}{ADDED_TO[key]}"
     elif key in MUST_BE_ON and value not in (True, "yes"):
         yield where, f"({shown}) is switched off, and {MUST_BE_ON[key]}: remove it"
     elif key in FIXED and where == key and not (key == "ssl" and value in (True, "yes", "required")):

@@ -20,6 +20,8 @@ GOOD = [
     ("dovecot_auth_cache_ttl", "5 min"), ("dovecot_auth_cache_size", "10M"), ("dovecot_loadbalancer_timeout", "31m"),
     ("dovecot_replication_dsync_parameters", "-d -N -l 30 -U"), ("dovecot_tls_min_protocol", "TLSv1.3"),
     ("dovecot_backend_submission_host", "mta.example.org:25"), ("dovecot_shared_storage_volatile_dir", "/dev/shm/dovecot"),
+    ("dovecot_mail_plugins", ["zlib", "fts_xapian"]), ("dovecot_protocol_mail_plugins", {"imap": ["imap_zlib"], "lmtp": []}),
+    ("dovecot_extra_packages", ["dovecot-fts-xapian"]),
 ]
 BAD = [
     ("dovecot_backend_quota_limit", "1 GB"), ("dovecot_backend_quota_limit", "unlimited"), ("dovecot_backend_reserve", "many"),
@@ -30,6 +32,9 @@ BAD = [
     ("dovecot_hostname", "mail\nssl = no"), ("dovecot_shared_storage_mount_options", ["rw,soft"]),
     ("dovecot_nfs_server_export", "/srv/mail\n/etc"), ("dovecot_backend_namespaces", [{"name": "archive", "prefx": "x/"}]),
     ("dovecot_director_monitor_interval", 0), ("dovecot_backend_purge_time", "every night"),
+    ("dovecot_mail_plugins", ["$mail_plugins"]), ("dovecot_mail_plugins", ["zlib fts"]),
+    ("dovecot_protocol_mail_plugins", {"imaps": ["imap_zlib"]}), ("dovecot_protocol_mail_plugins", {"imap": "imap_zlib"}),
+    ("dovecot_extra_packages", ["--purge"]),
 ]
 
 
@@ -60,7 +65,7 @@ def test_names_of_users(name, good):
 
 
 @pytest.mark.parametrize(("password", "good"), [
-    ("{SHA512-CRYPT}$6$abcdefgh$" + 86 * "x", True), ("{PLAIN-MD5}" + 32 * "a", True), ("{CRYPT}$2y$05$" + 53 * "x", True),
+    ("{SHA512-CRYPT}$6$abcdefgh$" + 86 * "x", True), ("{PLAIN-MD5}" + 32 * "a", True), ("{CRYPT}$2y$05$" + 53 * "x", True), ("{SHA512-CRYPT}$6$$" + 86 * "x", True),
     ("{SHA512-CRYPT}$6$abcdefgh$x", False), ("{CRYPT}correcthorsebattery", False), ("{PLAIN}secret-secret", False),
     ("{SHA512-CRYPT}$6$abc:def$" + 86 * "x", False), ("$6$abcdefgh$" + 86 * "x", False), ("{NOSUCH}" + 32 * "a", False)])
 def test_hashes_have_their_length(password, good):
@@ -81,7 +86,7 @@ def test_a_database_is_normalised():
 
 @pytest.mark.parametrize("tree", [
     {"mail_plugins": "zlib"}, {"protocol lmtp": {"mail_plugins": "sieve"}}, {"login_greeting": "Mail #1"},
-    {"verbose_ssl": "on"},
+    {"verbose_ssl": "on"}, {"ssl_min_protocol": "1.2"}, {"passdb": [{"driver": "pam"}, "x"]}, {"passdb": [{"args": None}]},
     {"auth_default_realm": None},
     {143: "x"}, {"!include": "/etc/x"}, {"doveadm_password": "x"}, {"disable_plaintext_auth": False},
     {"plugin": {"mail_location": "maildir:~/M"}}, {"haproxy_trusted_networks": "0.0.0.0/0"}])
@@ -91,7 +96,8 @@ def test_settings_that_undo_the_roles_or_that_dovecot_reads_otherwise_are_refuse
 
 @pytest.mark.parametrize("tree", [
     {"mail_plugins": "$mail_plugins zlib"}, {"local_name a.example.org": {"ssl_cert": "</etc/a.pem"}}, {"ssl": True},
-    {"service auth": {"inet_listener sasl": {"port": 12346}}}, {"plugin": {"zlib_save_level": 6}}])
+    {"service auth": {"inet_listener sasl": {"port": 12346}}}, {"plugin": {"zlib_save_level": 6}},
+    {"passdb": [{"driver": "pam"}, {"driver": "passwd-file", "args": "/etc/more"}]}])
 def test_other_settings_are_taken(tree):
     assert list(_setting_checks.problems(tree)) == []
 
