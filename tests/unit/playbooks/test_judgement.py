@@ -82,6 +82,33 @@ def test_own_variables_are_those_that_a_template_names_or_that_are_listed(exampl
     assert "dovecot_site" in judged(example(dovecot_site="x"))[1][0]
 
 
+INI = """
+[all]
+mx1 ansible_host=198.51.100.31 place=north
+mx2 ansible_host=198.51.100.32 place=north
+[all:vars]
+dovecot_firewall=no
+dovecot_sessions=2000
+"""
+CONSTRUCTED = {
+    "plugin": "ansible.builtin.constructed", "strict": True,
+    "groups": {name: "inventory_hostname.startswith('mx')" for name in ("dovecot_cluster", "dovecot_backends", "dovecot_replicated")},
+    "compose": {"dovecot_partition": "place"}}
+
+
+def test_groups_may_be_constructed_from_variables_of_an_ini_inventory(example):
+    folder = example().parent
+    (folder / "hosts.yml").unlink()
+    (folder / "hosts.ini").write_text(INI)
+    (folder / "zz_constructed.yml").write_text(yaml.safe_dump(CONSTRUCTED))
+    users = [{"name": "alice@example.org", "password": "{PLAIN-MD5}" + 32 * "a"}]
+    (folder / "group_vars/dovecot_cluster/zz.yml").write_text(yaml.safe_dump({"dovecot_users": users}))
+    result, refused = judged(folder)
+    assert refused == []
+    assert result["topology"]["partitions"] == {"north": ["mx1", "mx2"]}
+    assert result["values"]["mx2"]["dovecot_firewall"] is False
+
+
 INTERNAL = re.compile(r"Error\b|Exception|has no attribute|not iterable|unhashable|__dovecot|_Ansible|<class")
 NAMES = sorted(set().union(*_specification.specifications().values()))
 ODDITIES = (
