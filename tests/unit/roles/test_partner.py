@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import jinja2
@@ -40,12 +42,19 @@ class World:
         self.listed, self.complete = {"alice", "bob"}, True  # by the user database
         self.listings = 0
         self.asked = 0  # times that the partner was
-        self.watch = program["Watch"](self.replicator, self.listing, self.answers, lambda: self.told.append("syncs ended"),
-                                      lambda: self.vip_here, self.said.append, lambda: self.now)
+        self.partner_refuses = False  # while it does not answer
+        self.syncs, self.ended = {}, []  # processes that synchronise, with what each has received; those that were ended
+        self.watch = program["Watch"](
+            self.replicator, self.listing, self.ask, lambda: dict(self.syncs), self.end, lambda: self.vip_here, self.said.append,
+            lambda: self.now)
 
-    def answers(self):
+    def ask(self):
         self.asked += 1
-        return self.partner_answers
+        return "answers" if self.partner_answers else "gone" if self.partner_refuses else "silent"
+
+    def end(self, process):
+        self.ended.append(process)
+        self.syncs.pop(process, None)
 
     def listing(self):
         self.listings += 1
@@ -96,19 +105,57 @@ def test_all_users_are_synchronised_once_when_the_partner_is_back(world):
     assert world.told == ["replicate *"]
     world.partner_answers = True
     world.rounds(5)
-    assert world.told == ["replicate *", "syncs ended", "replicate *"]
+    assert world.told == ["replicate *", "replicate *"]
 
 
-def test_a_sync_that_waits_for_what_was_lost_ends_when_the_partner_is_back(program, monkeypatch):
-    """It would keep the user's mailbox locked for ten minutes, and each new sync of it would fail."""
+LOST, RESUMED, NEW = 11, 12, 13  # processes
+
+
+def test_syncs_with_a_partner_that_is_gone_end_at_once(world):
+    world.rounds(3)
+    world.syncs, world.partner_answers, world.partner_refuses = {LOST: 1, RESUMED: 1}, False, True
+    world.rounds(1)
+    assert world.ended == [LOST, RESUMED]
+    assert "ended 2 synchronisations that waited for mail2" in world.said
+
+
+def test_syncs_with_a_partner_that_says_nothing_once_go_on(world):
+    world.rounds(3)
+    world.syncs, world.partner_answers = {LOST: 1}, False
+    world.rounds(1)
+    assert world.ended == []
+    world.rounds(1)
+    assert world.ended == [LOST]
+
+
+def test_after_a_short_outage_what_has_not_gone_on_ends_and_nothing_else(world):
+    world.rounds(3)
+    world.syncs, world.partner_answers = {LOST: 100, RESUMED: 100}, False
+    world.rounds(1)
+    world.partner_answers, world.syncs = True, {LOST: 100, RESUMED: 101, NEW: 0}
+    world.rounds(3)
+    assert world.ended == []
+    world.rounds(20)
+    assert world.ended == [LOST]
+
+
+WAITS = """
+import socket, sys
+with open("/proc/self/comm", "w") as name:
+    name.write("doveadm-server")
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.recv(1)
+"""
+
+
+def test_processes_that_synchronise_are_known_by_their_connection_and_killed(program, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setitem(program, "PARTNER", server.getsockname())
-        with socket.create_connection(program["PARTNER"]) as ours, server.accept()[0] as theirs:
-            program["end_syncs"]()
-            for end in (ours, theirs):
-                end.settimeout(5)
-                with pytest.raises(OSError, match="abort|reset"):
-                    end.recv(1)
+        with subprocess.Popen([sys.executable, "-c", WAITS, str(server.getsockname()[1])]) as process, server.accept()[0]:
+            assert program["syncs"]() == {process.pid: 0}
+            program["end"](process.pid)
+            assert process.wait(5) == -signal.SIGKILL
+            program["end"](process.pid)
 
 
 def test_each_change_is_said_once(world):
