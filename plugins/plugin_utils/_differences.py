@@ -19,7 +19,8 @@ OF_ALL = (
     "dovecot_director_user_expire", "dovecot_director_user_kick_delay")
 OF_A_PARTITION = (
     "dovecot_mail_home", "dovecot_backend_mail_location", "dovecot_backend_namespaces", "dovecot_mail_plugins",
-    "dovecot_protocol_mail_plugins", "dovecot_backend_quota", "dovecot_backend_quota_limit", "dovecot_replication_transport", "dovecot_replication_dsync_parameters")
+    "dovecot_protocol_mail_plugins", "dovecot_backend_quota", "dovecot_backend_quota_limit",
+    "dovecot_replication_transport", "dovecot_replication_dsync_parameters")
 
 
 def problems(values, partitions, already_told=frozenset()):

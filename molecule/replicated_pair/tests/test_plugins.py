@@ -59,7 +59,7 @@ def test_mail_is_written_compressed_and_read_on_both(pair, clients):
     user, words = sorted(clients.passwords)[0], "compressible " * 4000
     before = size(pair, user)
     message_id = deliver(clients, pair, user, subject="x", body=words)
-    assert all(0 < after - was < len(words) / 4 for was, after in zip(before, size(pair, user)))
+    assert all(0 < after - was < len(words) / 4 for was, after in zip(before, size(pair, user), strict=True))
     for node in pair:
         with clients.imap(user, host=node.address) as connection:
             (_, text), *_rest = must(connection.fetch(find(connection, message_id), "(BODY.PEEK[TEXT])"))
@@ -109,7 +109,7 @@ def test_what_a_user_moves_is_learnt_once(pair, clients):
 
 
 def test_a_warning_of_the_quota_comes_once_to_both(pair, clients):
-    user, node = sorted(clients.passwords)[1], pair[0]
+    user = sorted(clients.passwords)[1]
     for _part in range(17):
         deliver(clients, pair, user, subject="large", body="a line of many\n" * 35000)
 

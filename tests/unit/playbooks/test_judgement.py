@@ -92,7 +92,7 @@ dovecot_sessions=2000
 """
 CONSTRUCTED = {
     "plugin": "ansible.builtin.constructed", "strict": True,
-    "groups": {name: "inventory_hostname.startswith('mx')" for name in ("dovecot_cluster", "dovecot_backends", "dovecot_replicated")},
+    "groups": dict.fromkeys(("dovecot_cluster", "dovecot_backends", "dovecot_replicated"), "inventory_hostname.startswith('mx')"),
     "compose": {"dovecot_partition": "place"}}
 
 

@@ -13,7 +13,8 @@ def said(hosts=("a1",), tags=("all",), own_tags=("always",)):
     return list(_calls.problems(GROUPS, {"ansible_play_hosts_all": list(hosts), "ansible_run_tags": list(tags)}, own_tags))
 
 
-@pytest.mark.parametrize("call", [{}, {"tags": ["config"]}, {"tags": ["users", "verify"]}, {"tags": ["mail"], "own_tags": ["mail"]}, {"hosts": ["web1", "a2"]}])
+@pytest.mark.parametrize("call", [
+    {}, {"tags": ["config"]}, {"tags": ["users", "verify"]}, {"tags": ["mail"], "own_tags": ["mail"]}, {"hosts": ["web1", "a2"]}])
 def test_a_run_that_does_something_is_let_through(call):
     assert said(**call) == []
 

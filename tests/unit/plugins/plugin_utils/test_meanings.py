@@ -65,7 +65,8 @@ def test_names_of_users(name, good):
 
 
 @pytest.mark.parametrize(("password", "good"), [
-    ("{SHA512-CRYPT}$6$abcdefgh$" + 86 * "x", True), ("{PLAIN-MD5}" + 32 * "a", True), ("{CRYPT}$2y$05$" + 53 * "x", True), ("{SHA512-CRYPT}$6$$" + 86 * "x", True),
+    ("{SHA512-CRYPT}$6$abcdefgh$" + 86 * "x", True), ("{PLAIN-MD5}" + 32 * "a", True), ("{CRYPT}$2y$05$" + 53 * "x", True),
+    ("{SHA512-CRYPT}$6$$" + 86 * "x", True),
     ("{SHA512-CRYPT}$6$abcdefgh$x", False), ("{CRYPT}correcthorsebattery", False), ("{PLAIN}secret-secret", False),
     ("{SHA512-CRYPT}$6$abc:def$" + 86 * "x", False), ("$6$abcdefgh$" + 86 * "x", False), ("{NOSUCH}" + 32 * "a", False)])
 def test_hashes_have_their_length(password, good):
