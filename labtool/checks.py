@@ -15,13 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from labtool import inventory, nodes, paths, sanity
+from labtool import cores, inventory, nodes, paths, sanity
 from labtool.environment import environment
 from labtool.system import LabError, lock, say, stream
 from labtool.table import render
 
 DEFAULT_INVENTORY = "ideal"
-WITHOUT_NODES = ("lint", "sanity", "unit")
+WITHOUT_NODES = ("lint", "sanity", "unit", "cores")
 
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 
@@ -42,7 +42,7 @@ def scenarios() -> list[str]:
 
 
 def _parts() -> dict[str, Callable[[], bool]]:
-    parts: dict[str, Callable[[], bool]] = {"lint": lint, "sanity": check_sanity, "unit": unit}
+    parts: dict[str, Callable[[], bool]] = {"lint": lint, "sanity": check_sanity, "unit": unit, "cores": check_cores}
     return parts | {name: (lambda name=name: scenario(name)) for name in scenarios()}
 
 
@@ -184,6 +184,10 @@ def _importable() -> bool:
 
 def check_sanity() -> bool:
     return sanity.check(_environment())
+
+
+def check_cores() -> bool:
+    return cores.check(_environment())
 
 
 def unit() -> bool:

@@ -249,6 +249,8 @@ def mount_options(value):
 
 
 many = 1000000
+
+
 def plugins(value):
     for name in value:
         if not PLUGIN.match(name):

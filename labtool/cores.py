@@ -1,0 +1,58 @@
+"""Other releases of ansible-core than the lab's own: the tests that have Ansible read inventories and run plugins.
+
+Each release has a virtual environment, made with a Python that the machine has, and kept until its requirements change.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from labtool import paths
+from labtool.system import run, say, stream
+
+# Release -> Pythons that it runs with, the newest first.
+RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
+TESTS = ("tests/unit/playbooks/test_judgement.py", "tests/unit/playbooks/test_plugins.py", "tests/unit/playbooks/test_collection.py",
+         "tests/unit/plugins/action")
+# Of lab-requirements.txt, what these tests import.
+NEEDED = ("aiosmtpd", "hypothesis", "passlib", "pytest==")
+
+
+def check(environment: dict[str, str]) -> bool:
+    good = True
+    for release, versions in RELEASES.items():
+        python = next(filter(None, map(find, versions)), None)
+        if python is None:
+            say(f"ansible-core {release} is left out: it needs Python {versions[-1]} or later, which is not here")
+            continue
+        programs = environment_of(release, python) / "bin"
+        say(f"--- ansible-core {release} with {python}")
+        good = stream([programs / "pytest", "-q", *TESTS], env=environment | {
+            "PATH": f"{programs}:{environment['PATH']}", "VIRTUAL_ENV": str(programs.parent)}, cwd=paths.ROOT) == 0 and good
+    return good
+
+
+def find(version: str) -> Path | None:
+    """A Python of this version that does run: a version manager's stand-ins are found, but fail."""
+    places = [shutil.which(f"python{version}"), *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))]
+    for place in filter(None, places):
+        told = run([place, "-c", "import sys; print(sys.executable)"], check=False)
+        if told.returncode == 0:
+            return Path(told.stdout.strip())
+    return None
+
+
+def environment_of(release: str, python: Path) -> Path:
+    place = paths.LAB / "cores" / release
+    lines = (paths.ROOT / "lab-requirements.txt").read_text().splitlines()
+    wanted = [f"ansible-core~={release}.0", "PyYAML", *(line for line in lines if line.startswith(NEEDED))]
+    stamp, told = place / ".stamp", "\n".join([str(python), str(paths.ROOT), *wanted])
+    if not stamp.exists() or stamp.read_text() != told:
+        shutil.rmtree(place, ignore_errors=True)
+        run([python, "-m", "venv", place])
+        run([place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+        # the tests import labtool
+        next(place.glob("lib/python3*/site-packages")).joinpath("lab.pth").write_text(f"{paths.ROOT}\n")
+        stamp.write_text(told)
+    return place
