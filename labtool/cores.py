@@ -13,8 +13,8 @@ from labtool.system import run, say, stream
 
 # Release -> Pythons that it runs with, the newest first.
 RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
-TESTS = ("tests/unit/playbooks/test_judgement.py", "tests/unit/playbooks/test_plugins.py", "tests/unit/playbooks/test_collection.py",
-         "tests/unit/plugins/action")
+TESTS = ("tests/unit/playbooks/test_judgement.py", "tests/unit/playbooks/test_plugins.py",
+         "tests/unit/playbooks/test_collection.py", "tests/unit/plugins/action")
 # Of lab-requirements.txt, what these tests import.
 NEEDED = ("aiosmtpd", "hypothesis", "passlib", "pytest==")
 

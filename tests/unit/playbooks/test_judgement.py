@@ -158,7 +158,7 @@ def odd():
 def odd_inventories(tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
     with tarfile.open(ODD / "cases.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     return folder
 
 

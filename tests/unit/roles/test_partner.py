@@ -44,8 +44,8 @@ class World:
         self.asked = 0  # times that the partner was
         self.syncs, self.ended = {}, []  # processes that synchronise, with what each has received; those that were ended
         self.watch = program["Watch"](
-            self.replicator, self.listing, self.answers, lambda: dict(self.syncs), self.end, lambda: self.vip_here, self.said.append,
-            lambda: self.now)
+            self.replicator, self.listing, self.answers, lambda: dict(self.syncs), self.end, lambda: self.vip_here,
+            self.said.append, lambda: self.now)
 
     def answers(self):
         self.asked += 1
