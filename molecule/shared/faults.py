@@ -39,8 +39,12 @@ class Cluster:
         if group == "dovecot_directors":
             return directors[number % len(directors)]
         partition, names = list(self.users.items())[number % len(self.users)]
-        place = directors[0].doveadm("director", "status", names[0], partition)[0]["status"]
-        return next(node for node in self.nodes.pair_of(partition) if node.address == place)
+
+        def place():
+            told = directors[0].doveadm("director", "status", names[0], partition)[0]["status"]
+            return [node for node in self.nodes.pair_of(partition) if node.address == told]
+        # a ring that has just begun sends nobody anywhere
+        return eventually(place, 30, f"a backend for {names[0]}")[0]
 
     def await_whole(self):
         eventually(self.is_whole, WHOLE, "a whole cluster", interval=1)

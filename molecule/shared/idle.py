@@ -7,6 +7,8 @@ import time
 from storage import clock
 
 SECONDS = 20
+# Each node looks at its own certificate as a client would, once in a quarter of an hour.
+OWN = "rip=127.0.0.1, lip=127.0.0.1"
 
 
 def said_while_idle(nodes):
@@ -16,5 +18,5 @@ def said_while_idle(nodes):
     since = clock(node)
     time.sleep(SECONDS)
     read = "journalctl -q -u dovecot -u haproxy -u keepalived --no-pager -o cat --since %s"
-    logs = {node.name: node.run(read, since).splitlines() for node in nodes}
+    logs = {node.name: [line for line in node.run(read, since).splitlines() if OWN not in line] for node in nodes}
     return {name: lines for name, lines in logs.items() if lines}
