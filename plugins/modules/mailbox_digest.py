@@ -39,6 +39,10 @@ options:
     description: Seconds to wait before anything is read, for changes that are on their way.
     type: int
     default: 0
+  samples:
+    description: How often to read, a second apart. Of mail that never rests two nodes have the same at different moments.
+    type: int
+    default: 1
 """
 
 EXAMPLES = r"""
@@ -59,6 +63,12 @@ digests:
   returned: success
   type: dict
   sample: {"alice@example.org": "5f0c2f6c"}
+seen:
+  description: Each user with each digest that was read, as C(USER DIGEST), in no order.
+  returned: success
+  type: list
+  elements: str
+  sample: ["alice@example.org 5f0c2f6c"]
 known:
   description: The number of users from which the sample was taken.
   returned: success
@@ -76,6 +86,7 @@ OPTIONS = {
     "sample": {"type": "int", "default": 0},
     "seed": {"type": "str", "default": ""},
     "settle": {"type": "int", "default": 0},
+    "samples": {"type": "int", "default": 1},
 }
 CONTENTS = "messages unseen uidnext uidvalidity guid"
 
@@ -104,9 +115,12 @@ def converge(doveadm, params, _check_mode):
     doveadm.sleep(max(0, params["settle"]))
     names = _users.matching(doveadm, params["users"])
     kept, broken = _users.replicated(doveadm, sample_of(names, params["sample"], params["seed"]))
-    digests = {user: digest(doveadm, user) for user in kept}
-    digests.update(dict.fromkeys(broken))
-    return {"changed": False, "digests": digests, "known": len(names)}
+    digests, seen = dict.fromkeys(broken), set()
+    for number in range(max(1, params["samples"])):
+        doveadm.sleep(1 if number else 0)
+        digests.update({user: digest(doveadm, user) for user in kept})
+        seen.update("%s %s" % (user, digests[user]) for user in kept if digests[user])
+    return {"changed": False, "digests": digests, "seen": sorted(seen), "known": len(names)}
 
 
 def main():

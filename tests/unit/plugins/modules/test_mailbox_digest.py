@@ -26,7 +26,7 @@ def node(mail, noreplicate=()):
 
 def read(mail, **options):
     noreplicate = options.pop("noreplicate", ())
-    params = {"users": ["*"], "sample": 0, "seed": "", "settle": 0, **options}
+    params = {"users": ["*"], "sample": 0, "seed": "", "settle": 0, "samples": 1, **options}
     return mailbox_digest.converge(node(mail, noreplicate), params, False)
 
 
@@ -58,3 +58,18 @@ def test_a_user_whose_mail_cannot_be_read_is_named_without_a_digest():
 def test_a_sample_below_zero_is_refused():
     with pytest.raises(InvalidValue, match="sample: -1"):
         read(SAME, sample=-1)
+
+
+def test_mail_that_never_rests_is_read_at_several_moments():
+    box = iter(f"INBOX\t{number}\t1\n" for number in range(9))
+
+    class Busy(dict):
+        def __getitem__(self, user):
+            return next(box)
+    slept = []
+    doveadm = node(Busy(alice=""))
+    doveadm.sleep = slept.append
+    params = {"users": ["*"], "sample": 0, "seed": "", "settle": 0, "samples": 3}
+    result = mailbox_digest.converge(doveadm, params, False)
+    assert len(result["seen"]) == 3 and all(entry.startswith("alice ") for entry in result["seen"])
+    assert f"alice {result['digests']['alice']}" in result["seen"]
