@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_databases import PACKAGES
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import quoted
 
 SQL = ("pgsql", "mysql", "sqlite")
 DRIVERS = ("passwd_file", "ldap", *SQL)
-PACKAGES = {"ldap": "dovecot-ldap", **{driver: f"dovecot-{driver}" for driver in SQL}}
 FOLDER = "/etc/dovecot/databases"
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # Nobody's host: what is no partition's name leads to an error that names it and the user, and to no server at all. A field
