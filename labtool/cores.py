@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from labtool import paths
-from labtool.system import run, say, stream
+from labtool.system import python_behind, run, say, stream
 
 # Release -> Pythons that it runs with, the newest first.
 RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
@@ -34,13 +34,9 @@ def check(environment: dict[str, str]) -> bool:
 
 
 def find(version: str) -> Path | None:
-    """A Python of this version that does run: a version manager's stand-ins are found, but fail."""
+    """A Python of this version that does run."""
     places = [shutil.which(f"python{version}"), *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))]
-    for place in filter(None, places):
-        told = run([place, "-c", "import sys; print(sys.executable)"], check=False)
-        if told.returncode == 0:
-            return Path(told.stdout.strip())
-    return None
+    return next(filter(None, map(python_behind, filter(None, places))), None)
 
 
 def environment_of(release: str, python: Path) -> Path:

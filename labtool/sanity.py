@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from labtool import paths
-from labtool.system import run, stream
+from labtool.system import python_behind, run, stream
 
 # Kept between runs: the virtual environments that ansible-test builds take longer than the tests.
 HOME = paths.LAB / "sanity-home"
@@ -75,14 +75,12 @@ def pip_versions() -> set[str]:
 
 
 def link_pythons() -> Path:
-    """A folder with those Pythons that do run: a version manager's stand-ins are found, but fail."""
+    """A folder with those Pythons that do run."""
     folder = HOME / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for minor in range(8, 15):
         found = shutil.which(f"python3.{minor}")
-        if found:
-            told = run([found, "-c", "import sys; print(sys.executable)"], check=False)
-            if told.returncode == 0:
-                (folder / f"python3.{minor}").symlink_to(told.stdout.strip())
+        if found and (python := python_behind(found)):
+            (folder / f"python3.{minor}").symlink_to(python)
     return folder

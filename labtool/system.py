@@ -83,6 +83,12 @@ def complaint(result: subprocess.CompletedProcess[str]) -> str:
     return (result.stderr or result.stdout).strip() or "(it printed nothing)"
 
 
+def python_behind(program: str | Path) -> Path | None:
+    """The Python that I(program) runs, or None: a version manager's stand-ins are found, but fail."""
+    told = run([program, "-c", "import sys; print(sys.executable)"], check=False)
+    return Path(told.stdout.strip()) if told.returncode == 0 else None
+
+
 def stream(
     argv: Sequence[str | Path],
     *,
