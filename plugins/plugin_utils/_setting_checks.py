@@ -75,9 +75,10 @@ def sections(value):
 def leaves(tree, path=()):
     """(path, value) of each setting, in whatever section."""
     for key, value in tree.items():
-        for block in sections(value):
+        blocks = sections(value)
+        for block in blocks:
             yield from leaves(block, (*path, str(key)))
-        if not sections(value):
+        if not blocks:
             yield (*path, str(key)), value
 
 
@@ -108,5 +109,5 @@ def _text(where, value, shown):
         yield where, f"({shown}) has a '#' behind a blank, which reads as a comment: leave it out"
     elif value.lower() in WORDS:
         yield where, f"('{shown}') is a text that is neither yes nor no to Dovecot: write {WORDS[value.lower()]} without quotes"
-    elif refusal(value, "expression"):
-        yield where, f"('{shown}') {refusal(value, 'expression')}: remove it"
+    elif why := refusal(value, "expression"):
+        yield where, f"('{shown}') {why}: remove it"
