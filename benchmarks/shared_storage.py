@@ -87,7 +87,7 @@ def main():
     clients = Clients(lab)
     users = sorted(clients.passwords)[:CLIENTS]
     node = next(node for node in lab["nodes"] if node["name"] == "mail1")
-    print(f"\nMail on shared storage, emulated machines on {machine()}; {CLIENTS} clients at one backend")
+    print(f"\nMail on shared storage, virtual machines (User Mode Linux) on {machine()}; {CLIENTS} clients at one backend")
     for title, (kind, variables) in WAYS.items():
         with deployed(lab, node, kind, variables):
             measure(title, clients, node["address"], users)

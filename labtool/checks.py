@@ -1,7 +1,9 @@
-"""./lab test: all its parts, each run whatever became of the others, and a summary."""
+"""./lab test: all its parts, beside each other, each run whatever became of the others, and a summary."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,19 +11,35 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
-from labtool import cores, inventory, nodes, paths, sanity
+from labtool import cores, enclosure, inventory, kernel, lifecycle, nodes, paths, sanity, turns
 from labtool.environment import environment
+from labtool.progress import Progress
 from labtool.system import LabError, lock, say, stream
 from labtool.table import render
 
 DEFAULT_INVENTORY = "ideal"
 WITHOUT_NODES = ("lint", "sanity", "unit", "cores")
+# What takes longest begins first, or the others would wait for it in the end.
+LONGEST = ("ideal", "replicated_pair", "shared_storage", "partitioned_implicit", "chaos", "director", "unit", "cores", "sanity")
+# A scenario waits for its nodes half of the time, and has up to 9 of them.
+SCENARIOS_BESIDE_A_CORE = 1.5
+MEMORY_OF_A_SCENARIO = 4 << 30
+
+RESULTS = paths.TESTS / "results.json"
+AGAIN = "LAB_TEST_AGAIN"  # in the environment: only those tests that have failed
+WHAT = {
+    "lint": "linters of Python, YAML, Ansible and the documentation; Galaxy's importer",
+    "sanity": "ansible-test sanity",
+    "unit": "the unit tests",
+    "cores": "unit tests with other releases of ansible-core",
+}
 
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 
@@ -46,44 +64,128 @@ def _parts() -> dict[str, Callable[[], bool]]:
     return parts | {name: (lambda name=name: scenario(name)) for name in scenarios()}
 
 
-def test(wanted: list[str], *, without_vms: bool = False) -> int:
-    parts = _parts()
+def test(wanted: list[str], *, without_vms: bool = False, failed: bool = False, jobs: int | None = None) -> int:
+    parts = names()
     if unknown := [name for name in wanted if name not in parts]:
         raise LabError(f"No such part of the tests: {', '.join(unknown)}. There are: {', '.join(parts)}.")
-    wanted = wanted or list(parts)
+    wanted = [name for name in parts if name in wanted] or parts
+    if failed:
+        wanted = _failed_before(wanted)
     left_out = {name for name in wanted if without_vms and has_vms(name)}
-    beside = [name for name in wanted if name in WITHOUT_NODES]
-    told = beside_each_other(beside) if len(beside) > 1 else {}
-    results = [told.get(name) or (Result(name, LEFT_OUT, 0) if name in left_out else _run(name, parts[name])) for name in wanted]
+    to_run = [name for name in wanted if name not in left_out]
+    ran = run_parts(to_run, jobs or how_many_at_once(), again=failed)
+    results = [ran.get(name) or Result(name, LEFT_OUT, 0) for name in wanted]
+    _keep(results)
     print(f"\n{summary(results)}", flush=True)
     return 1 if any(result.outcome == FAILED for result in results) else 0
 
 
-def beside_each_other(names: list[str]) -> dict[str, Result]:
-    """Parts that need no nodes, each in a process of its own; what they print follows in their order."""
-    say(f"\n=== Tests beside each other, with their output at the end: {', '.join(names)}")
-    with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as folder:
-        outputs = {name: Path(folder) / name for name in names}
-        results = list(pool.map(lambda name: _aside(name, outputs[name]), names))
-        for output in outputs.values():
-            print(output.read_text(), end="", flush=True)
+def _failed_before(wanted: list[str]) -> list[str]:
+    kept = kept_results()
+    found = [name for name in wanted if name in kept and kept[name].outcome == FAILED]
+    if not found:
+        raise LabError("Nothing of this has failed when it was run last. What there is, and what became of it: ./lab test --list")
+    say(f"Again, what has failed: {', '.join(found)}")
+    return found
+
+
+def how_many_at_once() -> int:
+    """Scenarios that this machine bears beside each other."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(int((os.cpu_count() or 1) * SCENARIOS_BESIDE_A_CORE), memory // MEMORY_OF_A_SCENARIO))
+
+
+def run_parts(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
+    """Run the parts beside each other; what each prints follows when it has ended."""
+    order = sorted(wanted, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    with_nodes = [name for name in order if name not in WITHOUT_NODES]
+    if with_nodes:
+        _prepare(with_nodes)
+    say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at once: {', '.join(order)}")
+    paths.TESTS.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        settings = {turns.PLACE: stack.enter_context(tempfile.TemporaryDirectory(dir=paths.LAB))}
+        if again:
+            settings[AGAIN] = "yes"
+        progress = stack.enter_context(Progress())
+        beside, among = (stack.enter_context(ThreadPoolExecutor(number)) for number in (os.cpu_count(), jobs))
+        futures: list[Future[Result]] = []
+        stack.callback(lambda: [future.cancel() for future in futures])
+        futures += [(among if name in with_nodes else beside).submit(_aside, name, settings, progress) for name in order]
+        results = [future.result() for future in futures]
     return {result.part: result for result in results}
 
 
-def _aside(name: str, output: Path) -> Result:
+def _prepare(with_nodes: list[str]) -> None:
+    """What all scenarios stand on, made once."""
+    with lock("test"):
+        nodes.ensure_key()
+        kernel.raise_limits()
+        kinds = {node.kind for name in with_nodes for node in inventory.load(variant_of(name)).nodes}
+        lifecycle.ensure_images(kinds, stocked=True)
+        lifecycle.remove_old_images()
+
+
+def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
+    """One part in a process of its own, a scenario in an enclosure of its own."""
     begin = time.monotonic()
-    with output.open("w") as file:
-        program = f"import sys; from labtool import checks; sys.exit(checks.alone({name!r}))"
-        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-P", "-c", program]
-        passed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False).returncode == 0
+    output = paths.TESTS / f"{name}.log"
+    program = f"import sys; from labtool import checks; sys.exit(checks.alone({name!r}))"
+    command = [sys.executable, "-P", "-c", program]
+    with output.open("w") as file, ExitStack() as stack:
+        progress.begin(name, output)
+        try:
+            # What only computes gives way to what measures.
+            before = ["nice", "-n", "10"] if name in WITHOUT_NODES else stack.enter_context(enclosure.opened(name))
+            words = ["setpriv", "--pdeathsig", "TERM", "--", *before, *command]
+            own = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "env": os.environ | settings}
+            passed = subprocess.run(words, **own, check=False).returncode == 0
+        except LabError as error:
+            print(f"lab: {error}", file=file)
+            passed = False
     result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin)
-    say(f"  {name}: {result.outcome} in {result.seconds:.0f} s")
+    progress.end(name, result.outcome)
+    progress.show(output.read_text(errors="replace"))
     return result
 
 
 def alone(name: str) -> int:
     """The exit status of one part."""
     return int(_run(name, _parts()[name]).outcome == FAILED)
+
+
+def kept_results() -> dict[str, Result]:
+    """What became of each part when it was run last."""
+    try:
+        return {entry["part"]: Result(**entry) for entry in json.loads(RESULTS.read_text())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _keep(results: list[Result]) -> None:
+    kept = kept_results() | {result.part: result for result in results if result.outcome != LEFT_OUT}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(result) for result in kept.values()], indent=2) + "\n")
+
+
+def show() -> int:
+    """What there is, what became of it, and how long it took last time."""
+    kept = kept_results()
+    rows = [("PART", "LAST", "SECONDS", "WHAT IT IS")]
+    for name in names():
+        last = kept.get(name)
+        rows.append((name, last.outcome if last else "", f"{last.seconds:.0f}" if last else "", describe(name)))
+    print(render(rows))
+    return 0
+
+
+def describe(name: str) -> str:
+    """The first sentence of a scenario's molecule.yml."""
+    if name in WITHOUT_NODES:
+        return WHAT[name]
+    lines = (paths.ROOT / "molecule" / name / "molecule.yml").read_text().splitlines()
+    comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    return comment.partition(". ")[0].partition(": inventories/")[0]
 
 
 def variant_of(name: str) -> str:
@@ -115,7 +217,7 @@ def summary(results: list[Result]) -> str:
 
 def report_of(part: str) -> Path:
     """Where pytest tells, in JUnit's format, what came of the tests of a part."""
-    return paths.LAB / "tests" / f"{part}.xml"
+    return paths.TESTS / f"{part}.xml"
 
 
 def failed_tests(part: str) -> list[str]:
@@ -191,27 +293,26 @@ def check_cores() -> bool:
 
 
 def unit() -> bool:
-    return _all_of([["pytest", "tests/unit", f"--junit-xml={report_of('unit')}"]])
+    return _all_of([["pytest", "tests/unit", *pytest_options("unit")]])
+
+
+def pytest_options(part: str) -> list[str]:
+    """With a memory of each part's own of what has failed."""
+    options = [f"--junit-xml={report_of(part)}", "-o", f"cache_dir={paths.TESTS / f'{part}.cache'}"]
+    return [*options, "--last-failed", "--last-failed-no-failures=all"] if AGAIN in os.environ else options
 
 
 def scenario(name: str) -> bool:
-    """Create, converge, converge again, check mode, verify, destroy; nodes are removed whatever happens."""
+    """Create, converge, converge again, check mode, verify, destroy."""
     _refuse_incomplete(name)
-    with lock(f"test {name}"):
-        nodes.repair()
-        if owner := nodes.owner():
-            say(f"This replaces the cluster that is up (variant {owner[1]} of {owner[0]})")
-        try:
-            command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
-            # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
-            state = {
-                "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
-                "PYTEST_ADDOPTS": f"--junit-xml={report_of(name)}",
-            }
-            return stream(command, env=_environment() | state, cwd=paths.ROOT) == 0
-        finally:
-            nodes.remove()
-            paths.CURRENT.unlink(missing_ok=True)
+    command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
+    with turns.until_tests_begin() as holder:
+        # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
+        state = {
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
+            "PYTEST_ADDOPTS": " ".join(pytest_options(name)),
+        }
+        return stream(command, env=_environment() | state | holder, cwd=paths.ROOT) == 0
 
 
 def _refuse_incomplete(name: str) -> None:

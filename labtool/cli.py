@@ -13,6 +13,16 @@ from labtool.system import LabError, lock, say
 
 DEFAULT_VARIANT = "ideal"
 
+# What tests do to a node.
+NODE_VERBS = {
+    "kill": nodes.kill,
+    "start": nodes.start,
+    "pause": nodes.pause,
+    "resume": nodes.resume,
+    "unplug": nodes.unplug,
+    "plug-in": nodes.plug_in,
+}
+
 DESCRIPTION = """\
 Builds Dovecot mail clusters on this machine from the inventories of this checkout, and tests them.
 
@@ -55,10 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them, in this order"
     )
+    test.add_argument("--without-vms", action="store_true", help="leave out the scenarios with virtual machines")
+    test.add_argument("--list", action="store_true", help="only tell what there is, and how long it took last time")
+    test.add_argument("--failed", action="store_true", help="run again what has failed: of a part's tests those that have")
     test.add_argument(
-        "--without-vms", action="store_true", help="leave out the scenarios with virtual machines, which are emulated and slow"
+        "--jobs", type=int, metavar="N", help="scenarios beside each other (default: as cores and memory bear)"
     )
-    test.set_defaults(function=lambda arguments: checks.test(arguments.parts, without_vms=arguments.without_vms))
+    test.set_defaults(function=_test)
 
     measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")
     measure.add_argument("--list", action="store_true", help="only name them")
@@ -79,13 +92,15 @@ def _parser() -> argparse.ArgumentParser:
     # For molecule's playbooks and tests; not for people.
     create = verbs.add_parser("nodes-create")
     create.add_argument("--variant", required=True)
+    create.add_argument("--stocked", action="store_true", help="with the packages that the roles install")
+    create.add_argument("--bare", dest="stocked", action="store_false")
     create.set_defaults(function=_nodes_create)
     destroy = verbs.add_parser("nodes-destroy")
     destroy.set_defaults(function=_nodes_destroy)
-    for verb, function in (("node-kill", _node_kill), ("node-start", _node_start)):
-        single = verbs.add_parser(verb)
+    for verb in NODE_VERBS:
+        single = verbs.add_parser(f"node-{verb}")
         single.add_argument("name")
-        single.set_defaults(function=function)
+        single.set_defaults(function=_node_verb, verb=verb)
     return parser
 
 
@@ -96,6 +111,14 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     return status.as_json() if arguments.json else status.as_table()
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        return checks.show()
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise LabError(f"--jobs {arguments.jobs}: at least one scenario at once.")
+    return checks.test(arguments.parts, without_vms=arguments.without_vms, failed=arguments.failed, jobs=arguments.jobs)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -119,7 +142,7 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _nodes_create(arguments: argparse.Namespace) -> int:
     with lock("nodes-create"):
-        lifecycle.create_nodes(arguments.variant, fresh=True)
+        lifecycle.create_nodes(arguments.variant, fresh=True, stocked=arguments.stocked)
     return 0
 
 
@@ -129,15 +152,9 @@ def _nodes_destroy(_: argparse.Namespace) -> int:
     return 0
 
 
-def _node_kill(arguments: argparse.Namespace) -> int:
-    with lock("node-kill"):
-        nodes.kill(_node(arguments.name))
-    return 0
-
-
-def _node_start(arguments: argparse.Namespace) -> int:
-    with lock("node-start"):
-        nodes.start(_node(arguments.name))
+def _node_verb(arguments: argparse.Namespace) -> int:
+    with lock(f"node-{arguments.verb}"):
+        NODE_VERBS[arguments.verb](_node(arguments.name))
     return 0
 
 

@@ -29,7 +29,7 @@ def ssh(address: str) -> list[str]:
         "-o",
         "BatchMode=yes",
         "-o",
-        # An emulated machine that is busy takes seconds to say its name.
+        # A busy machine takes seconds to say its name.
         "ConnectTimeout=15",
         f"root@{address}",
     ]
@@ -60,7 +60,7 @@ def environment(inventory: Path) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(paths.CONTROL_SOCKETS),
         # The lab's own image: no need to search the nodes for a Python.
         "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        # An emulated machine that is busy lets a connection wait.
+        # A busy machine lets a connection wait.
         "ANSIBLE_TIMEOUT": "30",
         "ANSIBLE_NOCOWS": "True",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from labtool.system import LabError, run
 IMPLIED_GROUPS = ("all", "ungrouped")
 # Nodes that only have users, which a site has already.
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
+# Nodes that share a disk, with a file system that a site has already.
+CLUSTER_FILESYSTEMS = ("lab_ocfs2",)
 # The way that mail goes.
 TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
 # What a cluster serves that does not say it.
@@ -24,12 +27,22 @@ KINDS = ("container", "vm")
 
 
 @dataclass(frozen=True)
+class Disk:
+    """One that a virtual machine has beside its root disk; a shared one is the same for all nodes that name it."""
+
+    name: str
+    size: str
+    shared: bool
+
+
+@dataclass(frozen=True)
 class Node:
     name: str
     address: str
     groups: tuple[str, ...]
     partition: str | None
     kind: str
+    disks: tuple[Disk, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ def parse(variant: str, path: Path, listing: dict[str, Any]) -> Cluster:
         raise LabError(f"The inventory {path} names no hosts.")
     nodes = tuple(_node(path, name, values, _groups_of(listing, name)) for name, values in sorted(hostvars.items()))
     _refuse_duplicates(path, nodes)
+    _refuse_differing_disks(path, nodes)
     network, vip = _network(path, hostvars, nodes)
     order = {name: place for place, name in enumerate(_order(listing))}
     return Cluster(
@@ -127,7 +141,26 @@ def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]
     if kind not in KINDS:
         raise LabError(f"{path}: host {name} has lab_node {kind!r}; possible: {', '.join(KINDS)}.")
     partition = values.get("dovecot_partition")
-    return Node(name, str(address), groups, None if partition is None else str(partition), kind)
+    return Node(name, str(address), groups, None if partition is None else str(partition), kind, _disks(path, name, kind, values))
+
+
+def _disks(path: Path, host: str, kind: str, values: dict[str, Any]) -> tuple[Disk, ...]:
+    """Those of its own first, in the inventory's order: /dev/ubdb, /dev/ubdc, ..."""
+    own, shared = values.get("lab_disks") or [], values.get("lab_shared_disks") or {}
+    if not isinstance(own, list) or not isinstance(shared, dict):
+        raise LabError(f"{path}: host {host} needs lab_disks as a list of sizes, lab_shared_disks as names with their sizes.")
+    disks = tuple(Disk(f"disk{number}", str(size), False) for number, size in enumerate(own, 1)) + tuple(
+        Disk(str(name), str(size), True) for name, size in shared.items()
+    )
+    if disks and kind != "vm":
+        raise LabError(f"{path}: host {host} has disks of its own, but is a container. Give it lab_node: vm.")
+    for disk in disks:
+        if not re.fullmatch(r"[1-9][0-9]*[MG]", disk.size) or not re.fullmatch(r"[a-z0-9-]+", disk.name):
+            raise LabError(
+                f"{path}: host {host} has a disk {disk.name!r} of size {disk.size!r}."
+                " A size is a number with M or G (512M), a name has small letters, digits and hyphens."
+            )
+    return disks
 
 
 def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
@@ -161,6 +194,18 @@ def _refuse_duplicates(path: Path, nodes: tuple[Node, ...]) -> None:
         if node.address in seen:
             raise LabError(f"{path}: hosts {seen[node.address]} and {node.name} have the same ansible_host {node.address}.")
         seen[node.address] = node.name
+
+
+def _refuse_differing_disks(path: Path, nodes: tuple[Node, ...]) -> None:
+    sizes: dict[str, tuple[str, str]] = {}
+    for node in nodes:
+        for disk in node.disks:
+            host, size = sizes.setdefault(disk.name, (node.name, disk.size)) if disk.shared else (node.name, disk.size)
+            if size != disk.size:
+                raise LabError(
+                    f"{path}: the shared disk {disk.name} has {size} at host {host} and {disk.size} at host {node.name}."
+                    " It is one disk: give it one size."
+                )
 
 
 def _network(

@@ -7,13 +7,16 @@ import shutil
 import time
 from pathlib import Path
 
-from labtool import cgroups, image, inventory, kernel, nodes, paths, probe, status, tls, vm_image
+from labtool import cgroups, enclosure, image, inventory, kernel, nodes, paths, probe, status, tls, vm_image
 from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
 
-IMAGES = {"container": image, "vm": vm_image}  # how to make them, by kind of node
-DATABASES = Path(__file__).with_name("databases.yml")
+# What a site has before the collection comes, for nodes of these groups.
+GIVEN = (
+    ("User databases", inventory.DATABASES, "databases.yml"),
+    ("File system of a shared disk", inventory.CLUSTER_FILESYSTEMS, "storage.yml"),
+)
 
 
 def up(variant: str) -> int:
@@ -27,41 +30,47 @@ def up(variant: str) -> int:
     return status.as_table()
 
 
-def create_nodes(variant: str, *, fresh: bool = False) -> Cluster:
+def create_nodes(variant: str, *, fresh: bool = False, stocked: bool = False) -> Cluster:
     """Nodes that answer, and the files beside the inventory that it takes to converge them."""
     cluster = inventory.load(variant)
     with phase("Image of the nodes"):
         nodes.repair()
-        images = ensure_images(cluster)
+        images = ensure_images({node.kind for node in cluster.nodes}, stocked=stocked)
     with phase(f"Nodes of {cluster.inventory.relative_to(paths.ROOT)}"):
         if not fresh and nodes.serve_on(cluster, images):
             say(f"The {len(cluster.nodes)} nodes of variant {variant} are there and answer; using them")
         else:
             nodes.remove()
-            if not all(IMAGES[kind].exists() for kind in images):  # what could only be removed by force takes them along
-                ensure_images(cluster)
-            for kind in images:
-                IMAGES[kind].remove_others()
+            remove_old_images()
             nodes.create(cluster, images)
     with phase("Certificate"):
         tls.ensure(cluster)
-    if any(cluster.members(group) for group in inventory.DATABASES):
-        with phase("User databases: labtool/databases.yml"):
-            fill_databases(cluster)
+    for title, groups, playbook in GIVEN:
+        if any(cluster.members(group) for group in groups):
+            with phase(f"{title}: labtool/{playbook}"):
+                give(cluster, playbook)
     _remember(variant)
     return cluster
 
 
-def ensure_images(cluster: Cluster) -> dict[str, str]:
-    """The images that the nodes need, by kind of node."""
-    return {kind: IMAGES[kind].ensure() for kind in IMAGES if cluster.of_kind(kind)}
+def ensure_images(kinds: set[str], *, stocked: bool) -> dict[str, str]:
+    """The images that nodes of these kinds need."""
+    made = {"container": lambda: image.ensure(stocked=stocked), "vm": vm_image.ensure}
+    return {kind: make() for kind, make in made.items() if kind in kinds}
 
 
-def fill_databases(cluster: Cluster) -> None:
-    """What the users are in, where a site has its own."""
-    command = [paths.VENV / "bin" / "ansible-playbook", DATABASES]
+def remove_old_images() -> None:
+    """Those of other recipes, unless a scenario of another checkout may be using them."""
+    if not enclosure.inside() and not enclosure.in_use():
+        image.remove_others()
+        vm_image.remove_others()
+
+
+def give(cluster: Cluster, playbook: str) -> None:
+    """What a site has of its own."""
+    command = [paths.VENV / "bin" / "ansible-playbook", Path(__file__).with_name(playbook)]
     if stream(command, env=environment(cluster.inventory), cwd=paths.ROOT, to_stderr=True) != 0:
-        raise LabError("labtool/databases.yml failed, see above. './lab up' tries again.")
+        raise LabError(f"labtool/{playbook} failed, see above. './lab up' tries again.")
 
 
 def destroy_nodes() -> None:
@@ -84,12 +93,17 @@ def converge(cluster: Cluster) -> None:
 def down(*, keep_image: bool) -> int:
     removed = nodes.remove()
     paths.CURRENT.unlink(missing_ok=True)
-    if kernel.restore_limits():
-        removed.append("the raised limits of the kernel")
-    if not keep_image:
+    busy = enclosure.in_use()
+    if busy:
+        say("Scenarios are being run on this machine; what they need stays.")
+    else:
+        removed += enclosure.remove_all()
+        if kernel.restore_limits():
+            removed.append("the raised limits of the kernel")
+    if not keep_image and not busy:
         if cgroups.stop():
             removed.append("the mount namespace of podman")
-        removed += nodes.remove_storage()
+        removed += nodes.remove_storage(paths.STORE)
         shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
         paths.BOOT_ID.unlink(missing_ok=True)
     say("Removed: " + ", ".join(removed) if removed else "There was nothing to remove.")
@@ -97,13 +111,14 @@ def down(*, keep_image: bool) -> int:
 
 
 def _remember(variant: str) -> None:
-    paths.CURRENT.write_text(json.dumps({"variant": variant}) + "\n")
+    paths.CURRENT.write_text(json.dumps({"root": str(paths.ROOT), "variant": variant}) + "\n")
 
 
 def current_variant() -> str | None:
     """The variant that this checkout brought up last and did not take down."""
     try:
-        variant = json.loads(paths.CURRENT.read_text())["variant"]
+        current = json.loads(paths.CURRENT.read_text())
+        root, variant = current["root"], current["variant"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return variant if variant in inventory.variants() else None
+    return variant if root == str(paths.ROOT) and variant in inventory.variants() else None

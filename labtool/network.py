@@ -69,6 +69,27 @@ def own_rules(network: ipaddress.IPv4Network) -> list[list[str]]:
     ]
 
 
+def let_out(address: str, name: str) -> None:
+    """Let an enclosure reach the outside, by this machine's address."""
+    FORWARDING.write_text("1")
+    for table, *rule in rules_out(address):
+        # First, since what the machine's owner drops would come before.
+        run(["iptables", "--wait", "--table", table, "--insert", *rule, "-m", "comment", "--comment", f"{COMMENT}-{name}"])
+
+
+def rules_out(address: str) -> list[list[str]]:
+    return [
+        ["filter", "FORWARD", "-s", address, "-j", "ACCEPT"],
+        ["filter", "FORWARD", "-d", address, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
+        ["nat", "POSTROUTING", "-s", address, "-j", "MASQUERADE"],
+    ]
+
+
+def keep_in(name: str) -> None:
+    """The reverse of let_out."""
+    _delete_rules(lambda listed: (rules_marked(listed, f"{COMMENT}-{name}"), []))
+
+
 def existing() -> list[str]:
     """Names of the networks that podman has for the lab."""
     return [path.stem for path in paths.PODMAN_NETWORKS.glob("mailcluster-*.json")]
@@ -106,12 +127,16 @@ def _delete_rules(select: Callable[[str], tuple[list[list[str]], list[str]]]) ->
     for table in ("nat", "filter"):
         rules, chains = select(run(["iptables", "--table", table, "--list-rules"], check=False).stdout)
         for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
-            run(["iptables", "--table", table, *words], check=False)
+            run(["iptables", "--wait", "--table", table, *words], check=False)
 
 
 def own_rules_of(listed: str) -> tuple[list[list[str]], list[str]]:
     """Of the rules that ``iptables -S`` lists, those that make_bridge made; no chains."""
-    return [words[1:] for words in map(str.split, listed.splitlines()) if words[:1] == ["-A"] and COMMENT in words], []
+    return rules_marked(listed, COMMENT), []
+
+
+def rules_marked(listed: str, comment: str) -> list[list[str]]:
+    return [words[1:] for words in map(str.split, listed.splitlines()) if words[:1] == ["-A"] and comment in words]
 
 
 def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str]]:
@@ -159,6 +184,17 @@ def mac(address: str) -> str:
 def interfaces(prefix: str) -> list[str]:
     """Those of this machine whose name begins so."""
     return [link["ifname"] for link in _json("link") if link["ifname"].startswith(prefix)]
+
+
+def peer_of(interface: str, pid: str) -> str:
+    """This machine's end of an interface that a process sees."""
+    inside = run(["nsenter", "--target", pid, "--net", "ip", "-json", "link", "show", interface]).stdout
+    index = json.loads(inside)[0]["link_index"]
+    return next(link["ifname"] for link in _json("link") if link["ifindex"] == index)
+
+
+def set_link(interface: str, *, up: bool) -> None:
+    run(["ip", "link", "set", interface, "up" if up else "down"])
 
 
 def current_mtu() -> int:

@@ -25,9 +25,9 @@ LABEL_ROOT = "mailcluster.lab.root"
 LABEL_VARIANT = "mailcluster.lab.variant"
 LABEL_PRINT = "mailcluster.lab.fingerprint"
 
-# Seconds, by kind of node: a virtual machine boots in half a minute alone, but several at once share the processors.
-BOOT_TIMEOUT = {"container": 60, "vm": 300}
-ANSWER_TIMEOUT = {"container": 10, "vm": 30}
+# Seconds. A virtual machine boots in a dozen alone, but many at once share the processors.
+BOOT_TIMEOUT = 180
+ANSWER_TIMEOUT = 15
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,11 @@ def create(cluster: Cluster, images: Mapping[str, str]) -> None:
     if machines:
         network.make_bridge(cluster.network)
     kernel.raise_limits()
-    say(f"Starting {len(cluster.nodes)} nodes on {cluster.network}" + _how_many_emulated(machines))
+    say(f"Starting {len(cluster.nodes)} nodes on {cluster.network}")
     for machine in machines:
         vm.create(cluster, machine, images["vm"], wanted, key)
     in_parallel(lambda node: _start(cluster, node, name, images["container"], wanted), containers)
     _await_ssh(cluster.nodes)
-
-
-def _how_many_emulated(machines: list[Node]) -> str:
-    return f", {len(machines)} of them virtual machines (emulated: it takes a minute or more)" if machines else ""
 
 
 def serve_on(cluster: Cluster, images: Mapping[str, str]) -> bool:
@@ -105,14 +101,14 @@ def ensure_key() -> str:
 def fingerprint(cluster: Cluster, images: Mapping[str, str], public_key: str) -> str:
     """All that a node was made from: the same print means the same node."""
     parts = [str(paths.ROOT), *(images[kind] for kind in sorted(images)), public_key, str(cluster.network)]
-    parts += [f"{node.name}={node.address} {node.kind}" for node in cluster.nodes]
+    parts += [f"{node.name}={node.address} {node.kind} {node.disks}" for node in cluster.nodes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def answers(node: Node) -> bool:
     """Whether a command can be run on the node."""
     try:
-        return run([*ssh(node.address), "true"], check=False, timeout=ANSWER_TIMEOUT[node.kind]).returncode == 0
+        return run([*ssh(node.address), "true"], check=False, timeout=ANSWER_TIMEOUT).returncode == 0
     except LabError:
         return False
 
@@ -163,10 +159,10 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
 
 
 def _refuse_late(waiting: list[Node], seconds: float) -> None:
-    if late := [node for node in waiting if seconds > BOOT_TIMEOUT[node.kind]]:
-        names = ", ".join(f"{node.name} ({node.address})" for node in late)
-        limit = BOOT_TIMEOUT[late[0].kind]
-        raise LabError(f"No ssh after {limit} s on: {names}.\nSee what the node says: {' '.join(map(str, _journal(late[0])))}")
+    if waiting and seconds > BOOT_TIMEOUT:
+        names = ", ".join(f"{node.name} ({node.address})" for node in waiting)
+        says = " ".join(map(str, _journal(waiting[0])))
+        raise LabError(f"No ssh after {BOOT_TIMEOUT} s on: {names}.\nSee what the node says: {says}")
 
 
 def kill(node: Node) -> None:
@@ -186,6 +182,38 @@ def start(node: Node) -> None:
     else:
         podman("start", node.name)
     _await_ssh((node,))
+
+
+def pause(node: Node) -> None:
+    """Let a node hang, all of it."""
+    if node.kind == "vm":
+        vm.pause(node.name)
+    else:
+        podman("pause", node.name)
+
+
+def resume(node: Node) -> None:
+    if node.kind == "vm":
+        vm.resume(node.name)
+    else:
+        podman("unpause", node.name)
+
+
+def unplug(node: Node) -> None:
+    """Pull a node's network cable."""
+    network.set_link(_port(node), up=False)
+
+
+def plug_in(node: Node) -> None:
+    network.set_link(_port(node), up=True)
+
+
+def _port(node: Node) -> str:
+    """The node's port of the bridge, an interface of this machine."""
+    if node.kind == "vm":
+        return vm.tap(node.address)
+    process = podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip()
+    return network.peer_of("eth0", process)
 
 
 def forget_connections() -> None:
@@ -255,22 +283,22 @@ def remove() -> list[str]:
         processes.kill(pid)
     removed += network.raze()
     if broken:
-        say(f"Removing the remains of a broken lab by force, its image too ({broken})")
+        say(f"Removing the remains of a broken lab by force ({broken})")
         cgroups.stop()
-        removed += ["remains of a broken lab", *remove_storage()]
+        removed += ["remains of a broken lab", *remove_storage(paths.PODMAN_ROOT, paths.PODMAN_NETWORKS)]
     forget_connections()
     return removed
 
 
-def remove_storage() -> list[str]:
-    """All of podman's own: images, layers, state. Mounts below would make a plain removal stop half-way."""
+def remove_storage(*places: Path) -> list[str]:
+    """Folders, and podman's state. Mounts below would make a plain removal stop half-way."""
     mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    existed = [place for place in places if place.exists()]
     for point in sorted(mounted, reverse=True):
-        if paths.STORE in point.parents or point.is_relative_to(paths.STATE):
+        if any(place in point.parents for place in places) or paths.STATE in point.parents:
             run(["umount", "--lazy", point], check=False)
-    existed = paths.STORE.exists()
-    # A disk that somebody has given the lab is emptied and stays mounted.
-    stored = list(paths.STORE.iterdir()) if paths.STORE in mounted else [paths.STORE]
-    for folder in (*stored, paths.PODMAN_RUN, paths.PODMAN_TMP):
-        run(["rm", "-rf", folder])
-    return [f"storage {paths.STORE}"] if existed else []
+    for place in existed:
+        # A disk that somebody has given the lab is emptied and stays mounted.
+        run(["rm", "-rf", *(place.iterdir() if place in mounted else [place])])
+    run(["rm", "-rf", paths.PODMAN_RUN, paths.PODMAN_TMP])
+    return [f"storage {place}" for place in existed]

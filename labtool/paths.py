@@ -14,20 +14,25 @@ LAB = ROOT / ".lab"
 SSH_KEY = LAB / "ssh" / "id_ed25519"
 COLLECTIONS = LAB / "collections"
 COLLECTION = COLLECTIONS / "ansible_collections" / "mailcluster" / "dovecot"
-CURRENT = LAB / "lab.json"
+TESTS = LAB / "tests"  # what the tests have said, and how long they took
 
 # State of the machine: there is one lab at a time, whichever checkout it came from.
 STATE = Path("/run/mailcluster-lab")
 STORE = Path("/var/lib/mailcluster-lab")
 LOCK = STATE / "lock"
 BOOT_ID = STATE / "boot_id"
+CURRENT = STATE / "lab.json"
 CONTROL_SOCKETS = STATE / "cp"
+IMAGES = STORE / "images"
+ENCLOSURES = STORE / "enclosures"
 PODMAN_ROOT = STORE / "storage"
 PODMAN_NETWORKS = STORE / "networks"
 PODMAN_RUN = STATE / "run"
 PODMAN_TMP = STATE / "tmp"
+VM_KERNELS = STORE / "vm" / "kernels"
 VM_IMAGES = STORE / "vm" / "images"
 VM_NODES = STORE / "vm" / "nodes"
+VM_DISKS = STORE / "vm" / "disks"  # those that several nodes share
 
 BRIDGE = "mailcluster0"
 IMAGE = "localhost/mailcluster-lab-node"

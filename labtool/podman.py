@@ -14,11 +14,13 @@ from labtool.system import LabError, complaint, run
 CAP_SYS_RESOURCE = 24
 
 
-def command(*words: str | Path) -> list[str]:
+def command(*words: str | Path, root: Path | None = None) -> list[str]:
+    """Of the lab's containers; with a root of those of another place. Images are in one place for all labs of the machine."""
     return [
         *cgroups.prefix(),
         "podman",
-        f"--root={paths.PODMAN_ROOT}",
+        f"--root={root or paths.PODMAN_ROOT}",
+        *([] if root else [f"--storage-opt=additionalimagestore={paths.IMAGES}"]),
         f"--runroot={paths.PODMAN_RUN}",
         f"--tmpdir={paths.PODMAN_TMP}",
         f"--network-config-dir={paths.PODMAN_NETWORKS}",
@@ -30,9 +32,11 @@ def command(*words: str | Path) -> list[str]:
     ]
 
 
-def podman(*words: str | Path, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def podman(
+    *words: str | Path, check: bool = True, timeout: float = 120, root: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     # Interrupted half-way, it leaves layers and locks that the next command trips over.
-    result = run(command(*words), check=False, timeout=timeout, to_the_end=True)
+    result = run(command(*words, root=root), check=False, timeout=timeout, to_the_end=True)
     if check and result.returncode != 0:
         raise LabError(f"podman {words[0]} failed with exit code {result.returncode}: {complaint(result)}")
     return result

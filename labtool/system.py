@@ -41,6 +41,7 @@ def run(
     check: bool = True,
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     to_the_end: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, its output captured; a failure is a LabError that shows it.
@@ -57,6 +58,7 @@ def run(
             text=True,
             errors="replace",
             env=None if env is None else dict(env),
+            cwd=cwd,
             # Out of the terminal's reach.
             start_new_session=to_the_end,
         )

@@ -1,19 +1,17 @@
-"""The image of a virtual machine: disk, kernel and initial memory disk, made once and kept until their recipe changes."""
+"""The disk of a virtual machine: made once and kept until its recipe changes. Each machine writes to a copy of its own."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from labtool import image, packages, paths
+from labtool import image, packages, paths, vm_kernel
 from labtool.system import run, say
 
-# Beside what every node has: its own kernel, and what storage nodes run. The roles find it installed, because apt takes
-# minutes on an emulated machine.
+# Beside what every node has: what goes with a kernel of its own, and what storage nodes run. The roles find it installed, because
+# each of apt's many processes takes its time on such a machine.
 PACKAGES = (
     *image.PACKAGES,
-    "linux-image-amd64",
-    "initramfs-tools",
     "udev",
     "kmod",
     "dovecot-core",
@@ -27,15 +25,23 @@ PACKAGES = (
     "glusterfs-server",
     "nfs-common",
     "nfs-kernel-server",
+    "ocfs2-tools",
+    "gfs2-utils",
+    "dlm-controld",
+    "corosync",
 )
 
 # A node starts bare, whatever is installed: the roles start what they need.
 DISABLED = (
+    "corosync.service",
+    "dlm.service",
     "dovecot.service",
     "glusterd.service",
     "nfs-blkmap.service",
     "nfs-client.target",
     "nfs-server.service",
+    "o2cb.service",
+    "ocfs2.service",
     "rpcbind.service",
     "rpcbind.socket",
 )
@@ -50,14 +56,32 @@ MASKED = (
     "fstrim.timer",
     "getty.target",
     "getty-static.service",
-    "serial-getty@ttyS0.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "proc-sys-fs-binfmt_misc.automount",
     "systemd-binfmt.service",
     "systemd-networkd.service",
     "systemd-pstore.service",
 )
 
-# All that it takes to find the disk; without such a list the initial memory disk has the drivers of every machine.
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4")
+# systemd runs each of them at every reload, which takes a tenth of a second or two for each where processes are dear.
+GENERATORS = (
+    "systemd-cryptsetup-generator",
+    "systemd-debug-generator",
+    "systemd-getty-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-system-update-generator",
+    "systemd-veritysetup-generator",
+)
+# The same goes for devices that nobody looks at.
+TRIGGER = """[Service]
+ExecStart=
+ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net
+"""
 
 # A private key that a power cut left empty is made again.
 IDENTITY = """#!/bin/sh
@@ -73,7 +97,9 @@ for word in $(cat /proc/cmdline); do
         lab.key=*) key=${word#*=} ;;
     esac
 done
-until [ -e /sys/class/net/eth0 ]; do sleep 0.2; done
+# The kernel calls it vec0, everybody else eth0.
+until [ -e /sys/class/net/vec0 ] || [ -e /sys/class/net/eth0 ]; do sleep 0.1; done
+[ -e /sys/class/net/eth0 ] || ip link set vec0 name eth0
 ip link set eth0 mtu "$mtu" up
 ip address replace "$address" dev eth0
 ip route replace default via "$gateway"
@@ -115,15 +141,17 @@ cat > etc/systemd/system/lab-identity.service <<'END'
 chroot . systemctl mask {" ".join(MASKED)}
 chroot . systemctl disable {" ".join(DISABLED)}
 chroot . systemctl enable lab-identity.service
-echo MODULES=list > etc/initramfs-tools/conf.d/lab
-printf '%s\\n' {" ".join(MODULES)} >> etc/initramfs-tools/modules
-chroot . update-initramfs -u
+mkdir -p etc/systemd/system-generators etc/systemd/system/systemd-udev-trigger.service.d lib/modules
+for generator in {" ".join(GENERATORS)}; do ln -s /dev/null "etc/systemd/system-generators/$generator"; done
+cat > etc/systemd/system/systemd-udev-trigger.service.d/lab.conf <<'END'
+{TRIGGER}END
+cp -a {vm_kernel.modules(vm_kernel.folder())}/* lib/modules/
+for version in lib/modules/*; do chroot . depmod "${{version##*/}}"; done
 """
 
 # No reserve for root and no checks by date: it lives for one lab.
 FILESYSTEM = ("mke2fs", "-q", "-t", "ext4", "-m", "0", "-L", "root")
 SIZE = "4G"
-FILES = ("disk.img", "vmlinuz", "initrd.img")
 
 
 def folder() -> Path:
@@ -131,19 +159,24 @@ def folder() -> Path:
     return paths.VM_IMAGES / hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
+def disk(place: Path) -> Path:
+    return place / "disk.img"
+
+
 def exists() -> bool:
-    return folder().exists()
+    return folder().exists() and vm_kernel.folder().exists()
 
 
 def ensure() -> str:
     """The image's folder, after it was built if need be."""
     if exists():
-        say(f"The image of virtual machines is there: {folder()}")
+        say(f"The disk of virtual machines is there: {folder()}")
         return str(folder())
-    packages.ensure("qemu-system-x86", "qemu-utils", "e2fsprogs")
-    say(f"Building the image of virtual machines, Debian {image.SUITE} (two minutes): {folder()}")
+    packages.ensure("e2fsprogs")
+    vm_kernel.ensure()
+    say(f"Building the disk of virtual machines, Debian {image.SUITE} (a minute): {folder()}")
     draft = paths.VM_IMAGES / "draft"
-    run(["rm", "-rf", "--one-file-system", draft])
+    run(["rm", "-rf", "--one-file-system", draft, folder()])
     draft.mkdir(parents=True)
     _build(draft)
     # Complete or not there at all.
@@ -155,14 +188,13 @@ def _build(draft: Path) -> None:
     root = draft / "root"
     image.bootstrap(image.arguments(root, PACKAGES, HOOK))
     say("  making a disk of it")
-    for file in ("vmlinuz", "initrd.img"):
-        (root / file).resolve().rename(draft / file)
-    run([*FILESYSTEM, "-d", root, draft / "disk.img", SIZE])
+    run([*FILESYSTEM, "-d", root, disk(draft), SIZE])
     run(["rm", "-rf", "--one-file-system", root])
 
 
 def remove_others() -> None:
     """Images of earlier recipes only take space; none is in use when this is called."""
+    vm_kernel.remove_others()
     for other in paths.VM_IMAGES.glob("*"):
         if other != folder():
             run(["rm", "-rf", "--one-file-system", other])

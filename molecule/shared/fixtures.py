@@ -7,11 +7,14 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import testinfra
 from clients import Clients, eventually
+
+from labtool import turns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTROL_SOCKETS = "/run/mailcluster-lab/cp"  # as labtool/paths.py has it
@@ -173,6 +176,24 @@ class LabNode:
         self._lab("start", node)
         self.killed.remove(node)
 
+    @contextmanager
+    def paused(self, node):
+        """The node hangs meanwhile, all of it."""
+        self._lab("pause", node)
+        try:
+            yield
+        finally:
+            self._lab("resume", node)
+
+    @contextmanager
+    def unplugged(self, node):
+        """Nobody reaches the node meanwhile, nor we."""
+        self._lab("unplug", node)
+        try:
+            yield
+        finally:
+            self._lab("plug-in", node)
+
     @staticmethod
     def _lab(verb, node):
         subprocess.run([sys.executable, "-m", "labtool", f"node-{verb}", node.name], check=True, capture_output=True)
@@ -226,6 +247,17 @@ def module(lab):
         assert "Traceback" not in done.stdout + done.stderr
         return json.loads(result)
     return run
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures how long something takes; no scenario does anything meanwhile")
+    turns.tests_begin()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    with turns.alone() if item.get_closest_marker("alone") else turns.among_others():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

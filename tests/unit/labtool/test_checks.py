@@ -1,60 +1,41 @@
-"""How a scenario is run on a machine where an earlier lab left something, and what is told of those that are not run."""
+"""Which parts are run, beside each other, again or not at all, and what is told of them."""
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
+import time
 
 import pytest
 
-from labtool import checks, inventory, nodes
+from labtool import checks, inventory
 from labtool.system import LabError
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path):
-    """A machine whose lab podman cannot list until it was removed; tells what was done, in order."""
-    done = []
+def parts(monkeypatch, tmp_path):
+    """A unit test and two scenarios, one of them with virtual machines; tells what was run. What is in failing fails."""
+    ran, failing = [], set()
 
-    def containers():
-        if "removed" not in done:
-            raise LabError("podman cannot list the lab's nodes: joining network namespace")
-        return []
+    def aside(name, settings, progress):
+        ran.append(name)
+        return checks.Result(name, checks.FAILED if name in failing else checks.PASSED, 7)
 
-    def stream(command, **_):
-        done.append(command[0])
-        return 0
-
-    monkeypatch.setattr(nodes, "containers", containers)
-    monkeypatch.setattr(nodes, "remove", lambda: done.append("removed"))
-    monkeypatch.setattr(checks, "lock", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(checks, "stream", stream)
-    monkeypatch.setattr(checks.paths, "CURRENT", tmp_path / "lab.json")
-    return done
-
-
-def test_a_scenario_first_removes_a_lab_that_podman_cannot_work_with(machine):
-    assert checks.scenario("director")
-    assert machine == ["removed", "molecule", "removed"]
-
-
-@pytest.fixture
-def parts(monkeypatch):
-    """A unit test and two scenarios, one of them with virtual machines; tells what was run."""
-    ran = []
-
-    def part(name):
-        return lambda: not ran.append(name)
-
-    monkeypatch.setattr(checks, "_parts", lambda: {name: part(name) for name in ("unit", "ideal", "nfs")})
+    ran_and_failing = ran, failing
+    monkeypatch.setattr(checks, "names", lambda: ["unit", "ideal", "nfs"])
     monkeypatch.setattr(checks, "has_vms", lambda part: part == "nfs")
-    return ran
+    monkeypatch.setattr(checks, "_aside", aside)
+    monkeypatch.setattr(checks, "_prepare", lambda _names: None)
+    monkeypatch.setattr(checks, "describe", lambda name: f"what {name} is")
+    monkeypatch.setattr(checks, "RESULTS", tmp_path / "tests" / "results.json")
+    for name in ("LAB", "TESTS"):
+        monkeypatch.setattr(checks.paths, name, tmp_path)
+    return ran_and_failing
 
 
 def test_a_scenario_with_virtual_machines_is_left_out_when_asked_and_not_silently(parts, capsys):
     assert checks.test([], without_vms=True) == 0
-    assert parts == ["unit", "ideal"]
+    assert sorted(parts[0]) == ["ideal", "unit"]
     told = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in told if line.startswith("nfs")] == [["nfs", "left", "out"]]
     assert told[-1] == "2 passed, 0 failed, 1 left out (--without-vms)"
@@ -62,8 +43,34 @@ def test_a_scenario_with_virtual_machines_is_left_out_when_asked_and_not_silentl
 
 def test_nothing_is_left_out_unasked(parts, capsys):
     assert checks.test([]) == 0
-    assert parts == ["unit", "ideal", "nfs"]
+    assert sorted(parts[0]) == ["ideal", "nfs", "unit"]
     assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 0 failed"
+
+
+def test_what_has_failed_is_run_again_and_nothing_else(parts, capsys):
+    ran, failing = parts
+    failing.add("ideal")
+    assert checks.test([]) == 1
+    ran.clear(), failing.clear()
+    assert checks.test([], failed=True) == 0
+    assert ran == ["ideal"]
+    with pytest.raises(LabError, match="Nothing of this has failed"):
+        checks.test([], failed=True)
+
+
+def test_a_list_tells_what_there_is_and_how_long_it_took(parts, capsys):
+    parts[1].add("unit")
+    checks.test(["unit"])
+    capsys.readouterr()
+    assert checks.show() == 0
+    told = [line.split(maxsplit=3) for line in capsys.readouterr().out.splitlines()]
+    assert ["unit", "FAILED", "7", "what unit is"] in told
+    assert ["ideal", "what", "ideal", "is"] in told
+
+
+def test_of_each_scenario_its_first_sentence_is_told():
+    assert all(len(checks.describe(name)) > 10 for name in checks.names())
+    assert checks.describe("director") == "A ring of three directors and two replicated pairs"
 
 
 def test_what_cannot_be_read_is_not_left_out(monkeypatch):
@@ -80,28 +87,32 @@ def test_a_scenario_runs_on_the_variant_of_its_name_or_on_another():
     assert checks.variant_of("chaos") == "ideal"
 
 
-def test_parts_without_nodes_run_beside_each_other_and_are_told_in_their_order(monkeypatch, capfd):
+def test_parts_run_in_processes_of_their_own_and_what_each_said_is_told_in_one_piece(monkeypatch, tmp_path, capfd):
     def run(command, stdout, **_more):
-        stdout.write(f"said by {command[-1].split(chr(39))[1]}\n")
-        return subprocess.CompletedProcess(command, 1 if "unit" in command[-1] else 0)
+        name = command[-1].split(chr(39))[1]
+        for line in range(3):
+            stdout.write(f"{line} said by {name}\n")
+            time.sleep(0.1)
+        return subprocess.CompletedProcess(command, 1 if name == "unit" else 0)
 
     monkeypatch.setattr(checks.subprocess, "run", run)
+    monkeypatch.setattr(checks, "RESULTS", tmp_path / "results.json")
+    for name in ("LAB", "TESTS"):
+        monkeypatch.setattr(checks.paths, name, tmp_path)
     assert checks.test(["lint", "unit"]) == 1
     told = capfd.readouterr().out
-    assert told.index("said by lint") < told.index("said by unit") < told.index("lint  passed") < told.index("unit  FAILED")
+    for name in ("lint", "unit"):
+        assert f"0 said by {name}\n1 said by {name}\n2 said by {name}\n" in told
+    assert told.index("2 said by unit") < told.index("lint  passed") < told.index("unit  FAILED")
 
 
-def test_the_summary_names_the_tests_that_have_failed_and_why(monkeypatch, tmp_path, capsys):
+def test_the_summary_names_the_tests_that_have_failed_and_why(monkeypatch, tmp_path):
     (tmp_path / "test_mail.py").write_text("def test_arrives():\n    assert False, 'two messages are lost'\n\n"
                                            "def test_is_read():\n    pass\n")
 
-    def part():
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={checks.report_of('ideal')}", tmp_path]
-        return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-
-    monkeypatch.setattr(checks.paths, "LAB", tmp_path)
-    monkeypatch.setattr(checks, "_parts", lambda: {"lint": lambda: True, "ideal": part})
-    assert checks.test(["ideal"]) == 1
-    told = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(checks.paths, "TESTS", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={checks.report_of('ideal')}", tmp_path]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 1
+    told = checks.summary([checks.Result("ideal", checks.FAILED, 7)]).splitlines()
     assert told.index("ideal: test_mail::test_arrives: AssertionError: two messages are lost") < told.index("0 passed, 1 failed")
     assert not [line for line in told if "test_is_read" in line]

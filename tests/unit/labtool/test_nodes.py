@@ -25,9 +25,9 @@ def mount(point):
 def test_the_storage_goes_with_what_is_mounted_in_it(store):
     mount(store / "storage/overlay")
     (store / "storage/overlay/layer").touch()
-    assert nodes.remove_storage() == [f"storage {store}"]
+    assert nodes.remove_storage(store) == [f"storage {store}"]
     assert not store.exists()
-    assert nodes.remove_storage() == []
+    assert nodes.remove_storage(store) == []
 
 
 def test_a_disk_that_somebody_mounted_for_the_lab_is_emptied_and_stays(store):
@@ -35,7 +35,7 @@ def test_a_disk_that_somebody_mounted_for_the_lab_is_emptied_and_stays(store):
     try:
         (store / "storage").mkdir()
         (store / "storage/layer").touch()
-        nodes.remove_storage()
+        nodes.remove_storage(store)
         assert store.is_mount()
         assert list(store.iterdir()) == []
     finally:

@@ -1,4 +1,4 @@
-"""How a virtual machine is started, told who it is, and found again."""
+"""How a virtual machine is started, told who it is, given its disks, and found again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labtool import network, nodes, packages, paths, vm, vm_image
-from labtool.inventory import Cluster, Node
+from labtool import network, nodes, packages, paths, vm, vm_image, vm_kernel
+from labtool.inventory import Cluster, Disk, Node
 from labtool.system import LabError
 
 KEY = "ssh-ed25519 AAAAC3Nz mailcluster-lab"
@@ -26,6 +26,8 @@ def cluster(*members):
 def own_store(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "VM_IMAGES", tmp_path / "images")
     monkeypatch.setattr(paths, "VM_NODES", tmp_path / "nodes")
+    monkeypatch.setattr(paths, "VM_DISKS", tmp_path / "disks")
+    monkeypatch.setattr(paths, "VM_KERNELS", tmp_path / "kernels")
     return tmp_path
 
 
@@ -37,7 +39,7 @@ def record(name, **changes):
 
 
 def test_the_kernel_is_told_who_the_machine_is():
-    words = vm.kernel_arguments(cluster(NODE), NODE, KEY, 1400, ["192.0.2.53", "192.0.2.54"]).split()
+    words = vm.kernel_arguments(cluster(NODE), NODE, KEY, 1400, ["192.0.2.53", "192.0.2.54"])
     assert words[-6:] == [
         "lab.name=nfs1",
         "lab.address=198.51.100.61/24",
@@ -46,35 +48,37 @@ def test_the_kernel_is_told_who_the_machine_is():
         "lab.dns=192.0.2.53,192.0.2.54",
         "lab.key=ssh-ed25519,AAAAC3Nz",
     ]
-    assert {"root=/dev/vda", "rw"} < set(words)
+    assert {"root=/dev/ubda", "rw"} < set(words)
 
 
 def test_what_the_kernel_is_told_is_what_the_image_asks_for():
-    told = {word.partition("=")[0] for word in vm.kernel_arguments(cluster(NODE), NODE, KEY, 1500, []).split()}
+    told = {word.partition("=")[0] for word in vm.kernel_arguments(cluster(NODE), NODE, KEY, 1500, [])}
     asked = {line.strip().partition("=")[0] for line in vm_image.IDENTITY.splitlines() if line.strip().startswith("lab.")}
     assert asked == {word for word in told if word.startswith("lab.")}
 
 
-def test_the_command_line_names_disk_kernel_network_and_console():
-    words = vm.command(NODE, Path("/images/1"), "rw")
+def test_the_command_line_names_kernel_disk_network_and_who_it_is():
+    words = vm.command(NODE, Path("/images/1"), ["rw", "lab.name=nfs1"])
     place = paths.VM_NODES / "nfs1"
-    for flag, value in [
-        ("-kernel", "/images/1/vmlinuz"),
-        ("-append", "rw"),
-        ("-drive", f"file={place}/disk.qcow2,format=qcow2,if=virtio,cache=writeback"),
-        ("-netdev", "tap,id=net0,ifname=mclab-c633643d,script=no,downscript=no"),
-        ("-device", f"virtio-net-pci,netdev=net0,mac={network.mac(NODE.address)}"),
-    ]:
-        assert words[words.index(flag) + 1] == value
-    assert any(str(vm.console("nfs1")) in word for word in words)
+    assert words[0] == f"{vm_kernel.folder()}/linux.uml"
+    assert {f"ubd0={place}/root.cow,/images/1/disk.img", f"uml_dir={place}/uml", "umid=nfs1"} < set(words)
+    assert f"vec0:transport=tap,ifname=mclab-c633643d,depth=128,gro=1,mac={network.mac(NODE.address)}" in words
+    assert words[-2:] == ["rw", "lab.name=nfs1"]
+
+
+def test_disks_come_after_the_root_disk_in_their_order_and_a_shared_one_is_shared():
+    disks = (Disk("disk1", "1G", False), Disk("san", "2G", True))
+    words = vm.command(Node("a1", "198.51.100.31", (), None, "vm", disks), Path("/images/1"), [])
+    assert f"ubd1={paths.VM_NODES}/a1/disk1.img" in words
+    assert f"ubd2c={paths.VM_DISKS}/san.img" in words
 
 
 def test_a_machine_is_found_by_its_folder_and_no_other_is():
-    words = vm.command(NODE, Path("/images/1"), "rw")
-    assert vm.runs_from([f"/usr/bin/{words[0]}", *words[1:]], vm.folder("nfs1"))
+    words = vm.command(NODE, Path("/images/1"), [])
+    assert vm.runs_from(words, vm.folder("nfs1"))
     assert vm.runs_from(words, paths.VM_NODES)
     assert not vm.runs_from(words, vm.folder("nfs"))
-    assert not vm.runs_from(["qemu-system-x86_64", "-drive", "file=/srv/own.qcow2"], paths.VM_NODES)
+    assert not vm.runs_from(["linux.uml", "uml_dir=/srv/own/uml"], paths.VM_NODES)
     assert not vm.runs_from(["tail", f"--file={vm.console('nfs1')}"], paths.VM_NODES)
 
 
@@ -134,9 +138,9 @@ def test_only_images_of_other_recipes_are_removed(own_store):
 
 
 def test_packages_count_as_there_only_when_they_are_installed():
-    listed = "installed qemu-utils\nnot-installed qemu-system-x86\nconfig-files e2fsprogs\n"
-    assert packages.missing(listed, ("qemu-utils", "qemu-system-x86", "e2fsprogs", "unheard-of")) == [
-        "qemu-system-x86",
+    listed = "installed make\nnot-installed flex\nconfig-files e2fsprogs\n"
+    assert packages.missing(listed, ("make", "flex", "e2fsprogs", "unheard-of")) == [
+        "flex",
         "e2fsprogs",
         "unheard-of",
     ]
