@@ -7,7 +7,7 @@ from clients import eventually
 from storage import STALE_LOG, assert_same_mail, empty, no_mailbox_broken, unmount, work_at_once
 from topologies import inventory
 
-MINUTES = 2
+MINUTES = 1
 
 
 @pytest.fixture(scope="module")
