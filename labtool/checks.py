@@ -27,13 +27,16 @@ from labtool.table import render
 DEFAULT_INVENTORY = "ideal"
 WITHOUT_NODES = ("lint", "sanity", "unit", "cores")
 # What takes longest begins first, or the others would wait for it in the end.
-LONGEST = ("ideal", "replicated_pair", "shared_storage", "partitioned_implicit", "chaos", "director", "unit", "cores", "sanity")
+LONGEST = (
+    *("ideal", "replicated_pair", "cluster_filesystem", "shared_storage", "partitioned_implicit", "chaos", "director"),
+    *("unit", "cores", "sanity"),
+)
 # A scenario waits for its nodes half of the time, and has up to 9 of them.
 SCENARIOS_BESIDE_A_CORE = 1.5
 MEMORY_OF_A_SCENARIO = 4 << 30
 
 RESULTS = paths.TESTS / "results.json"
-AGAIN = "LAB_TEST_AGAIN"  # in the environment: only those tests that have failed
+AGAIN = "LAB_TEST_AGAIN"  # in the environment: by part, the names of the tests that have failed, and of no others
 WHAT = {
     "lint": "linters of Python, YAML, Ansible and the documentation; Galaxy's importer",
     "sanity": "ansible-test sanity",
@@ -106,7 +109,7 @@ def run_parts(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]
     with ExitStack() as stack:
         settings = {turns.PLACE: stack.enter_context(tempfile.TemporaryDirectory(dir=paths.LAB))}
         if again:
-            settings[AGAIN] = "yes"
+            settings[AGAIN] = json.dumps({name: [test for test, _reason in failures(name)] for name in wanted})
         progress = stack.enter_context(Progress())
         beside, among = (stack.enter_context(ThreadPoolExecutor(number)) for number in (os.cpu_count(), jobs))
         futures: list[Future[Result]] = []
@@ -222,15 +225,18 @@ def report_of(part: str) -> Path:
 
 def failed_tests(part: str) -> list[str]:
     """A line for each test of a part that has failed, since its own words may be thousands of lines above."""
+    return [f"{part}: {test}: {reason}" for test, reason in failures(part)]
+
+
+def failures(part: str) -> list[tuple[str, str]]:
+    """The tests that failed when a part was run last, and why."""
     if not report_of(part).exists():
         return []
-    lines = []
-    for case in ElementTree.parse(report_of(part)).iter("testcase"):
-        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
-        for wrong in [*case.iter("failure"), *case.iter("error")]:
-            reason = wrong.get("message", "").partition("\n")[0]
-            lines.append(f"{part}: {name}: {reason}")
-    return lines
+    return [
+        (f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}", wrong.get("message", "").partition("\n")[0])
+        for case in ElementTree.parse(report_of(part)).iter("testcase")
+        for wrong in [*case.iter("failure"), *case.iter("error")]
+    ]
 
 
 def _run(name: str, part: Callable[[], bool]) -> Result:
@@ -293,13 +299,8 @@ def check_cores() -> bool:
 
 
 def unit() -> bool:
-    return _all_of([["pytest", "tests/unit", *pytest_options("unit")]])
-
-
-def pytest_options(part: str) -> list[str]:
-    """With a memory of each part's own of what has failed."""
-    options = [f"--junit-xml={report_of(part)}", "-o", f"cache_dir={paths.TESTS / f'{part}.cache'}"]
-    return [*options, "--last-failed", "--last-failed-no-failures=all"] if AGAIN in os.environ else options
+    again = ["--last-failed", "--last-failed-no-failures=all"] if AGAIN in os.environ else []
+    return _all_of([["pytest", "tests/unit", f"--junit-xml={report_of('unit')}", *again]])
 
 
 def scenario(name: str) -> bool:
@@ -310,7 +311,7 @@ def scenario(name: str) -> bool:
         # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
         state = {
             "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
-            "PYTEST_ADDOPTS": " ".join(pytest_options(name)),
+            "PYTEST_ADDOPTS": f"--junit-xml={report_of(name)}",
         }
         return stream(command, env=_environment() | state | holder, cwd=paths.ROOT) == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -252,6 +253,15 @@ def module(lab):
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures how long something takes; no scenario does anything meanwhile")
     turns.tests_begin()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Those tests alone that ./lab test --failed names, if it names any."""
+    again = json.loads(os.environ.get("LAB_TEST_AGAIN", "{}")).get(os.environ.get("MOLECULE_SCENARIO_NAME"))
+    if again:
+        others = [item for item in items if f"{item.path.stem}::{item.name}" not in again]
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.hookimpl(wrapper=True)
