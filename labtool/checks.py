@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from labtool import cores, enclosure, inventory, kernel, lifecycle, nodes, paths, sanity, turns
+from labtool import cores, enclosure, inventory, kernel, lifecycle, nodes, paths, processes, sanity, turns
 from labtool.environment import environment
 from labtool.progress import Progress
 from labtool.system import LabError, lock, say, stream
@@ -52,6 +53,7 @@ class Result:
     part: str
     outcome: str
     seconds: float
+    cpu: float = 0  # seconds that it has computed, its nodes included
 
 
 def names() -> list[str]:
@@ -133,6 +135,7 @@ def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
     """One part in a process of its own, a scenario in an enclosure of its own."""
     begin = time.monotonic()
     output = paths.TESTS / f"{name}.log"
+    _cpu_file(name).unlink(missing_ok=True)
     program = f"import sys; from labtool import checks; sys.exit(checks.alone({name!r}))"
     command = [sys.executable, "-P", "-c", program]
     with output.open("w") as file, ExitStack() as stack:
@@ -146,15 +149,30 @@ def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
         except LabError as error:
             print(f"lab: {error}", file=file)
             passed = False
-    result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin)
+    result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, _cpu_of(name))
     progress.end(name, result.outcome)
     progress.show(output.read_text(errors="replace"))
     return result
 
 
 def alone(name: str) -> int:
-    """The exit status of one part."""
-    return int(_run(name, _parts()[name]).outcome == FAILED)
+    """The exit status of one part, which has this process to itself."""
+    failed = _run(name, _parts()[name]).outcome == FAILED
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = processes.cpu_seconds() if enclosure.inside() else children.ru_utime + children.ru_stime
+    _cpu_file(name).write_text(f"{spent:.0f}\n")
+    return int(failed)
+
+
+def _cpu_file(name: str) -> Path:
+    return paths.TESTS / f"{name}.cpu"
+
+
+def _cpu_of(name: str) -> float:
+    try:
+        return float(_cpu_file(name).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def kept_results() -> dict[str, Result]:
@@ -174,10 +192,11 @@ def _keep(results: list[Result]) -> None:
 def show() -> int:
     """What there is, what became of it, and how long it took last time."""
     kept = kept_results()
-    rows = [("PART", "LAST", "SECONDS", "WHAT IT IS")]
+    rows = [("PART", "LAST", "SECONDS", "CPU", "WHAT IT IS")]
     for name in names():
         last = kept.get(name)
-        rows.append((name, last.outcome if last else "", f"{last.seconds:.0f}" if last else "", describe(name)))
+        told = (last.outcome, f"{last.seconds:.0f}", f"{last.cpu:.0f}") if last else ("", "", "")
+        rows.append((name, *told, describe(name)))
     print(render(rows))
     return 0
 
@@ -208,8 +227,8 @@ def has_vms(part: str) -> bool:
 
 
 def summary(results: list[Result]) -> str:
-    rows = [("PART", "RESULT", "SECONDS")]
-    rows += [(result.part, result.outcome, f"{result.seconds:.0f}") for result in results]
+    rows = [("PART", "RESULT", "SECONDS", "CPU")]
+    rows += [(result.part, result.outcome, f"{result.seconds:.0f}", f"{result.cpu:.0f}") for result in results]
     count = Counter(result.outcome for result in results)
     total = f"{count[PASSED]} passed, {count[FAILED]} failed"
     if count[LEFT_OUT]:

@@ -63,8 +63,8 @@ def test_a_list_tells_what_there_is_and_how_long_it_took(parts, capsys):
     checks.test(["unit"])
     capsys.readouterr()
     assert checks.show() == 0
-    told = [line.split(maxsplit=3) for line in capsys.readouterr().out.splitlines()]
-    assert ["unit", "FAILED", "7", "what unit is"] in told
+    told = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()]
+    assert ["unit", "FAILED", "7", "0", "what unit is"] in told
     assert ["ideal", "what", "ideal", "is"] in told
 
 
