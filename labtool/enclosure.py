@@ -18,7 +18,7 @@ from labtool.system import LabError, run
 
 # Of the range that RFC 2544 sets aside, a /30 for each enclosure: this machine's address and the enclosure's.
 UPLINKS = "198.18.{number}.{host}"
-PREFIX = "mclab-e"  # of the interface on this machine
+PREFIX = "mcup-"  # of the interface on this machine; not that of machines, which are removed by theirs
 HIGHEST = 250
 
 # Inside, as its first process: it reaps what podman leaves, and all ends with it. sysfs shows the devices of the network that

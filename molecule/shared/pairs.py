@@ -13,34 +13,45 @@ from contextlib import contextmanager
 
 from clients import eventually, must
 
-# All users in one visit to the node; four lines of the answer are one user.
+# All users in one visit to the node, by four programs; the answers are a line each, then one for each user's scripts.
 READ = r"""
-for user in %s; do
-    for command in "mailbox status -u $user 'guid uidvalidity uidnext' '*'" "mailbox list -s -u $user" \
-            "fetch -u $user 'mailbox uid guid flags hdr.message-id' ALL"; do
-        rows=$(eval doveadm -f json $command) || exit
-        echo "$rows"
-    done
-    home=$(doveadm user -f home $user) || exit
-    echo "scripts:" $(cd $home/sieve 2>/dev/null && sha1sum *.sieve)
+cd $(mktemp -d) && printf '%%s\n' %s > users || exit
+for command in "mailbox status -F users 'guid uidvalidity uidnext' '*'" "mailbox list -s -F users" \
+        "fetch -F users 'mailbox uid guid flags hdr.message-id' ALL"; do
+    rows=$(eval doveadm -f json $command) || exit
+    echo "$rows"
 done
+homes=$(doveadm user -f home $(cat users)) || exit
+for home in $homes; do echo "scripts:" $(cd $home/sieve 2>/dev/null && sha1sum *.sieve); done
+rm -r "$PWD"
 """
 
 
 def mailboxes_of(node, users):
     """All that is replicated, by user: folders with their GUID, messages with UID, GUID and flags, scripts."""
-    lines = node.run(READ % " ".join(users)).splitlines()
-    return {user: mailbox(*lines[4 * number:4 * number + 4]) for number, user in enumerate(users)}
+    if not users:
+        return {}
+    *answers, scripts = node.run(READ % " ".join(users)).split("\n", 3)
+    status, listing, fetched = (by_user(answer) for answer in answers)
+    return {user: mailbox(status.get(user, []), listing.get(user, []), fetched.get(user, []), line)
+            for user, line in zip(users, scripts.splitlines(), strict=True)}
+
+
+def by_user(answer):
+    rows = {}
+    for row in json.loads(answer or "[]"):
+        rows.setdefault(row["username"], []).append(row)
+    return rows
 
 
 def mailbox(status, listing, fetched, scripts):
     return {
-        "folders": {row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"]) for row in json.loads(status or "[]")},
+        "folders": {row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"]) for row in status},
         "messages": sorted(
             (row["mailbox"], int(row["uid"]), row["guid"], " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
-             row["hdr.message-id"]) for row in json.loads(fetched or "[]")),
+             row["hdr.message-id"]) for row in fetched),
         "scripts": scripts,
-        "subscribed": sorted(row["mailbox"] for row in json.loads(listing or "[]")),
+        "subscribed": sorted(row["mailbox"] for row in listing),
     }
 
 
