@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -11,16 +12,16 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
 from labtool import cores, enclosure, inventory, kernel, lifecycle, nodes, paths, processes, sanity, turns
-from labtool.environment import environment
+from labtool.environment import environment, link_collection
 from labtool.progress import Progress
 from labtool.system import LabError, lock, say, stream
 from labtool.table import render
@@ -78,11 +79,23 @@ def test(wanted: list[str], *, without_vms: bool = False, failed: bool = False, 
         wanted = _failed_before(wanted)
     left_out = {name for name in wanted if without_vms and has_vms(name)}
     to_run = [name for name in wanted if name not in left_out]
-    ran = run_parts(to_run, jobs or how_many_at_once(), again=failed)
+    with _this_checkout():
+        ran = run_parts(to_run, jobs or how_many_at_once(), again=failed)
     results = [ran.get(name) or Result(name, LEFT_OUT, 0) for name in wanted]
-    _keep(results)
     print(f"\n{summary(results)}", flush=True)
     return 1 if any(result.outcome == FAILED for result in results) else 0
+
+
+@contextmanager
+def _this_checkout() -> Iterator[None]:
+    """For one run at a time: what parts print, and what became of them, are files of the checkout."""
+    paths.TESTS.mkdir(parents=True, exist_ok=True)
+    with (paths.TESTS / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError("Another './lab test' of this checkout is at work. Wait until it has ended, or end it.") from None
+        yield
 
 
 def _failed_before(wanted: list[str]) -> list[str]:
@@ -104,12 +117,14 @@ def run_parts(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]
     """Run the parts beside each other; what each prints follows when it has ended."""
     order = sorted(wanted, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
     with_nodes = [name for name in order if name not in WITHOUT_NODES]
-    if with_nodes:
-        _prepare(with_nodes)
     say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at once: {', '.join(order)}")
-    paths.TESTS.mkdir(parents=True, exist_ok=True)
+    link_collection()
+    meeting = paths.LAB / "turns"
+    meeting.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        settings = {turns.PLACE: stack.enter_context(tempfile.TemporaryDirectory(dir=paths.LAB))}
+        if with_nodes:
+            stack.enter_context(_prepared(with_nodes, jobs))
+        settings = {turns.PLACE: str(meeting)}
         if again:
             settings[AGAIN] = json.dumps({name: [test for test, _reason in failures(name)] for name in wanted})
         progress = stack.enter_context(Progress())
@@ -121,14 +136,18 @@ def run_parts(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]
     return {result.part: result for result in results}
 
 
-def _prepare(with_nodes: list[str]) -> None:
-    """What all scenarios stand on, made once."""
-    with lock("test"):
-        nodes.ensure_key()
-        kernel.raise_limits()
-        kinds = {node.kind for name in with_nodes for node in inventory.load(variant_of(name)).nodes}
-        lifecycle.ensure_images(kinds, stocked=True)
-        lifecycle.remove_old_images()
+@contextmanager
+def _prepared(with_nodes: list[str], jobs: int) -> Iterator[None]:
+    """What all scenarios stand on, made once; it stays until this is left."""
+    with ExitStack() as held:
+        with lock("test"):
+            nodes.ensure_key()
+            kernel.raise_limits(min(jobs, len(with_nodes)))
+            lifecycle.remove_old_images()
+            held.enter_context(enclosure.wanted())
+            kinds = {node.kind for name in with_nodes for node in inventory.load(variant_of(name)).nodes}
+            lifecycle.ensure_images(kinds, stocked=True)
+        yield
 
 
 def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
@@ -136,26 +155,29 @@ def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
     begin = time.monotonic()
     output = paths.TESTS / f"{name}.log"
     _cpu_file(name).unlink(missing_ok=True)
-    program = f"import sys; from labtool import checks; sys.exit(checks.alone({name!r}))"
-    command = [sys.executable, "-P", "-c", program]
-    with output.open("w") as file, ExitStack() as stack:
+    passed = False
+    with output.open("w") as file:
         progress.begin(name, output)
         try:
-            # What only computes gives way to what measures.
-            before = ["nice", "-n", "10"] if name in WITHOUT_NODES else stack.enter_context(enclosure.opened(name))
-            words = ["setpriv", "--pdeathsig", "TERM", "--", *before, *command]
-            own = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "env": os.environ | settings}
-            passed = subprocess.run(words, **own, check=False).returncode == 0
-        except LabError as error:
+            with ExitStack() as stack:
+                # What only computes gives way to what measures.
+                before = ["nice", "-n", "10"] if name in WITHOUT_NODES else stack.enter_context(enclosure.opened(name))
+                program = f"import sys; from labtool import checks; sys.exit(checks.run_here({name!r}))"
+                words = ["setpriv", "--pdeathsig", "TERM", "--", *before, sys.executable, "-P", "-c", program]
+                own = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "env": os.environ | settings}
+                passed = subprocess.run(words, **own, check=False).returncode == 0
+        except (LabError, OSError) as error:
             print(f"lab: {error}", file=file)
             passed = False
     result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, _cpu_of(name))
     progress.end(name, result.outcome)
     progress.show(output.read_text(errors="replace"))
+    with progress.lock:
+        _keep([result])
     return result
 
 
-def alone(name: str) -> int:
+def run_here(name: str) -> int:
     """The exit status of one part, which has this process to itself."""
     failed = _run(name, _parts()[name]).outcome == FAILED
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -185,7 +207,6 @@ def kept_results() -> dict[str, Result]:
 
 def _keep(results: list[Result]) -> None:
     kept = kept_results() | {result.part: result for result in results if result.outcome != LEFT_OUT}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps([asdict(result) for result in kept.values()], indent=2) + "\n")
 
 

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     test = verbs.add_parser("test", help="run the tests, or some parts of them")
     test.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them, in this order"
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them"
     )
     test.add_argument("--without-vms", action="store_true", help="leave out the scenarios with virtual machines")
     test.add_argument("--list", action="store_true", help="only tell what there is, and how long it took last time")

@@ -60,8 +60,8 @@ def ensure_images(kinds: set[str], *, stocked: bool) -> dict[str, str]:
 
 
 def remove_old_images() -> None:
-    """Those of other recipes, unless a scenario of another checkout may be using them."""
-    if not enclosure.inside() and not enclosure.in_use():
+    """Those of other recipes, unless somebody may be using them: a lab that is up, scenarios of another checkout."""
+    if not enclosure.inside() and not enclosure.in_use() and not nodes.present():
         image.remove_others()
         vm_image.remove_others()
 

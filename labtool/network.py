@@ -90,6 +90,36 @@ def keep_in(name: str) -> None:
     _delete_rules(lambda listed: (rules_marked(listed, f"{COMMENT}-{name}"), []))
 
 
+def is_free(network: ipaddress.IPv4Network) -> bool:
+    """Whether nobody on this machine has it."""
+    try:
+        refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
+    except LabError:
+        return False
+    return True
+
+
+def nameservers() -> list[str]:
+    """Those of this machine that another network can ask; where a service on it stands before them, those that it asks."""
+    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        if file.exists() and (found := nameservers_of(file.read_text())):
+            return found
+    return []
+
+
+def nameservers_of(resolv_conf: str) -> list[str]:
+    """Without those that only this machine can ask."""
+    pairs = (line.split()[:2] for line in resolv_conf.splitlines() if len(line.split()) > 1)
+    return [address for word, address in pairs if word == "nameserver" and not _is_loopback(address)]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
 def existing() -> list[str]:
     """Names of the networks that podman has for the lab."""
     return [path.stem for path in paths.PODMAN_NETWORKS.glob("mailcluster-*.json")]
@@ -125,9 +155,9 @@ def raze() -> list[str]:
 def _delete_rules(select: Callable[[str], tuple[list[list[str]], list[str]]]) -> None:
     """Those rules and chains of the packet filter that are selected from its listing."""
     for table in ("nat", "filter"):
-        rules, chains = select(run(["iptables", "--table", table, "--list-rules"], check=False).stdout)
+        rules, chains = select(run(["iptables", "--wait", "--table", table, "--list-rules"], check=False).stdout)
         for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
-            run(["iptables", "--wait", "--table", table, *words], check=False)
+            run(["iptables", "--wait", "--table", table, *words], check=False, to_the_end=True)
 
 
 def own_rules_of(listed: str) -> tuple[list[list[str]], list[str]]:

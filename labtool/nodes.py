@@ -150,12 +150,21 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
         for node in ready:
             say(f"  {node.name} ({node.address}) is up")
             waiting.remove(node)
+        _refuse_dead(waiting)
         _refuse_late(waiting, time.monotonic() - begin)
         time.sleep(0.1)
     # When all have booted, since that is what makes their answers slow.
     for node in nodes:
         if node.kind == "vm":
             vm.set_clock(node)
+
+
+def _refuse_dead(waiting: list[Node]) -> None:
+    """A kernel that has panicked has ended, and need not be waited for."""
+    for node in waiting:
+        if node.kind == "vm" and not vm.machine(node.name).running:
+            end = vm.console(node.name).read_text(errors="replace")[-1000:]
+            raise LabError(f"Node {node.name} ({node.address}) has ended while it booted. Its last words:\n{end}")
 
 
 def _refuse_late(waiting: list[Node], seconds: float) -> None:

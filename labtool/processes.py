@@ -12,18 +12,21 @@ from labtool import paths
 
 
 def _pids() -> Iterator[int]:
-    """Those of this lab: those in enclosures have the same words, and are somebody else's."""
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def _own_pids() -> Iterator[int]:
+    """Without those in enclosures, which have the same words and are somebody else's, and those in containers."""
     own = os.readlink("/proc/self/ns/pid")
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if os.readlink(entry / "ns/pid") == own:
-                    yield int(entry.name)
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/ns/pid") == own:
+                yield pid
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:
-    """Every process and its words; one that ends meanwhile is left out."""
-    for pid in _pids():
+    """The lab's processes and their words; one that ends meanwhile is left out."""
+    for pid in _own_pids():
         with contextlib.suppress(OSError):
             yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
 

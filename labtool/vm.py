@@ -74,7 +74,7 @@ def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_ke
         _make_disk(disk_file(node, disk), disk)
     mtu = network.current_mtu()
     _plug_in(tap(node.address), mtu)
-    arguments = kernel_arguments(cluster, node, public_key, mtu, nameservers(Path("/etc/resolv.conf").read_text()))
+    arguments = kernel_arguments(cluster, node, public_key, mtu, network.nameservers())
     made = Machine(node.name, str(paths.ROOT), cluster.variant, fingerprint, command(node, Path(image), arguments))
     _record(made)
     start(made)
@@ -130,19 +130,6 @@ def kernel_arguments(cluster: Cluster, node: Node, public_key: str, mtu: int, dn
     return [*boot, *(f"{key}={value}" for key, value in words.items())]
 
 
-def nameservers(resolv_conf: str) -> list[str]:
-    """This machine's name servers, as far as another machine can ask them."""
-    pairs = (line.split()[:2] for line in resolv_conf.splitlines() if len(line.split()) > 1)
-    return [address for word, address in pairs if word == "nameserver" and not _is_loopback(address)]
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return True
-
-
 def tap(address: str) -> str:
     return TAP_PREFIX + ipaddress.IPv4Address(address).packed.hex()
 
@@ -155,7 +142,8 @@ def _plug_in(interface: str, mtu: int) -> None:
 def start(machine: Machine) -> None:
     # What a kill has left there makes the kernel look for itself elsewhere.
     run(["rm", "-rf", folder(machine.name) / "uml"])
-    settings = {name: value for name, value in os.environ.items() if name != "TMPDIR"}  # its memory belongs into /dev/shm
+    # Its memory belongs into /dev/shm.
+    settings = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "TMP", "TEMP")}
     with console(machine.name).open("a") as log:
         # In a group of its own, by which its main process is known, and out of the terminal's reach.
         process = subprocess.Popen(

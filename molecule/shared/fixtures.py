@@ -258,10 +258,10 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Those tests alone that ./lab test --failed names, if it names any."""
     again = json.loads(os.environ.get("LAB_TEST_AGAIN", "{}")).get(os.environ.get("MOLECULE_SCENARIO_NAME"))
-    if again:
-        others = [item for item in items if f"{item.path.stem}::{item.name}" not in again]
-        items[:] = [item for item in items if item not in others]
-        config.hook.pytest_deselected(items=others)
+    named = [item for item in items if f"{item.path.stem}::{item.name}" in again] if again else []
+    if named:
+        config.hook.pytest_deselected(items=[item for item in items if item not in named])
+        items[:] = named
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -19,15 +20,17 @@ def parts(monkeypatch, tmp_path):
 
     def aside(name, settings, progress):
         ran.append(name)
-        return checks.Result(name, checks.FAILED if name in failing else checks.PASSED, 7)
+        result = checks.Result(name, checks.FAILED if name in failing else checks.PASSED, 7)
+        checks._keep([result])
+        return result
 
     ran_and_failing = ran, failing
     monkeypatch.setattr(checks, "names", lambda: ["unit", "ideal", "nfs"])
     monkeypatch.setattr(checks, "has_vms", lambda part: part == "nfs")
     monkeypatch.setattr(checks, "_aside", aside)
-    monkeypatch.setattr(checks, "_prepare", lambda _names: None)
+    monkeypatch.setattr(checks, "_prepared", lambda _names, _jobs: contextlib.nullcontext())
     monkeypatch.setattr(checks, "describe", lambda name: f"what {name} is")
-    monkeypatch.setattr(checks, "RESULTS", tmp_path / "tests" / "results.json")
+    monkeypatch.setattr(checks, "RESULTS", tmp_path / "results.json")
     for name in ("LAB", "TESTS"):
         monkeypatch.setattr(checks.paths, name, tmp_path)
     return ran_and_failing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -45,17 +44,20 @@ def test_it_has_a_network_processes_and_a_store_of_its_own(words):
         (paths.STORE / "outside").unlink()
 
 
-def test_its_way_out_is_this_machine(words):
-    with socket.create_server(("0.0.0.0", 0)) as server:
-        port = server.getsockname()[1]
-        gateway = "$(ip route show default | cut -d' ' -f3)"
-        inside(words, f"timeout 5 bash -c 'exec 3<>/dev/tcp/'{gateway}'/{port}'")
+def test_it_reaches_what_this_machine_reaches_also_after_its_own_nodes_were_removed(words):
+    """The name server is beyond this machine, as the mirrors of Debian are."""
+    inside(words, "getent hosts deb.debian.org")
+    inside(words, f"{sys.executable} -P -m labtool nodes-destroy && getent hosts deb.debian.org")
 
 
 def test_it_is_had_by_one_at_a_time(words):
     with pytest.raises(LabError, match=f"{NAME} is being run"), enclosure.opened(NAME):
         pass
-    assert enclosure.in_use()
+
+
+def test_while_somebody_wants_enclosures_they_are_in_use():
+    with enclosure.wanted(), enclosure.wanted():
+        assert enclosure.in_use()
 
 
 def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_removes_the_rest():
@@ -67,11 +69,15 @@ def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_removes_the_res
     while os.path.exists(sleeper) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not os.path.exists(sleeper)
+    with enclosure.opened("of-another-test"):  # may get the number of the one that is left
+        pass
     with enclosure.opened(NAME):
         pass
     assert not enclosure.place(NAME).exists()
-    assert NAME not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=False).stdout
-    assert NAME not in subprocess.run(["iptables", "-S"], capture_output=True, text=True, check=True).stdout
+    assert NAME not in os.listdir("/run/netns")
+    for table in ("filter", "nat"):
+        rules = subprocess.run(["iptables", "--wait", "-t", table, "-S"], capture_output=True, text=True, check=True).stdout
+        assert NAME not in rules
 
 
 def find(*words):

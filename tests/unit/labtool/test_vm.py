@@ -88,7 +88,7 @@ def test_names_of_interfaces_fit():
 
 def test_name_servers_that_only_this_machine_can_ask_are_left_out():
     text = "# by hand\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\n"
-    assert vm.nameservers(text) == ["192.0.2.53", "fe80::1%eth0"]
+    assert network.nameservers_of(text) == ["192.0.2.53", "fe80::1%eth0"]
 
 
 def test_machines_are_known_by_their_records(own_store):
