@@ -6,7 +6,7 @@ from clients import eventually
 from storage import MOUNT, assert_same_mail, boxes_of, empty, home_of, no_mailbox_broken, unmount, work_at_once
 from topologies import inventory
 
-SECONDS = 60  # of two nodes at once in one mailbox
+SECONDS = 30  # of two nodes at once in one mailbox
 MOVES = 4
 
 
