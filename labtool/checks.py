@@ -33,8 +33,8 @@ LONGEST = (
     *("ideal", "replicated_pair", "cluster_filesystem", "shared_storage", "partitioned_implicit", "chaos", "director"),
     *("unit", "cores", "sanity"),
 )
-# A scenario waits for its nodes half of the time, and has up to 9 of them.
-SCENARIOS_BESIDE_A_CORE = 1.5
+# A scenario keeps two thirds of a core to two cores busy. More of them at once would only make each other slower.
+SCENARIOS_OF_A_CORE = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
 
 RESULTS = paths.TESTS / "results.json"
@@ -110,7 +110,7 @@ def _failed_before(wanted: list[str]) -> list[str]:
 def how_many_at_once() -> int:
     """Scenarios that this machine bears beside each other."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(int((os.cpu_count() or 1) * SCENARIOS_BESIDE_A_CORE), memory // MEMORY_OF_A_SCENARIO))
+    return max(1, min((os.cpu_count() or 1) * SCENARIOS_OF_A_CORE, memory // MEMORY_OF_A_SCENARIO))
 
 
 def run_parts(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
