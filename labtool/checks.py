@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import resource
@@ -23,7 +22,7 @@ import yaml
 from labtool import cores, enclosure, inventory, kernel, lifecycle, nodes, paths, processes, sanity, turns
 from labtool.environment import environment, link_collection
 from labtool.progress import Progress
-from labtool.system import LabError, lock, say, stream
+from labtool.system import LabError, lock, say, stream, try_lock
 from labtool.table import render
 
 DEFAULT_INVENTORY = "ideal"
@@ -91,10 +90,8 @@ def _this_checkout() -> Iterator[None]:
     """For one run at a time: what parts print, and what became of them, are files of the checkout."""
     paths.TESTS.mkdir(parents=True, exist_ok=True)
     with (paths.TESTS / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError("Another './lab test' of this checkout is at work. Wait until it has ended, or end it.") from None
+        if not try_lock(file):
+            raise LabError("Another './lab test' of this checkout is at work. Wait until it has ended, or end it.")
         yield
 
 
@@ -168,12 +165,11 @@ def _aside(name: str, settings: dict[str, str], progress: Progress) -> Result:
                 passed = subprocess.run(words, **own, check=False).returncode == 0
         except (LabError, OSError) as error:
             print(f"lab: {error}", file=file)
-            passed = False
     result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, _cpu_of(name))
     progress.end(name, result.outcome)
     progress.show(output.read_text(errors="replace"))
     with progress.lock:
-        _keep([result])
+        _keep(result)
     return result
 
 
@@ -205,9 +201,9 @@ def kept_results() -> dict[str, Result]:
         return {}
 
 
-def _keep(results: list[Result]) -> None:
-    kept = kept_results() | {result.part: result for result in results if result.outcome != LEFT_OUT}
-    RESULTS.write_text(json.dumps([asdict(result) for result in kept.values()], indent=2) + "\n")
+def _keep(result: Result) -> None:
+    kept = kept_results() | {result.part: result}
+    RESULTS.write_text(json.dumps([asdict(other) for other in kept.values()], indent=2) + "\n")
 
 
 def show() -> int:

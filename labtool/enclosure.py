@@ -13,10 +13,9 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from labtool import network, paths
-from labtool.system import LabError, run
+from labtool.system import LabError, run, try_lock
 
 # Of the range that RFC 2544 sets aside, a network for each enclosure, with this machine's address and the enclosure's.
 UPLINKS = tuple(ipaddress.IPv4Network("198.18.0.0/24").subnets(new_prefix=30))
@@ -82,7 +81,7 @@ def wanted() -> Iterator[None]:
 def in_use() -> bool:
     """Whether somebody has enclosures now, or is about to."""
     with (paths.STATE / "enclosures.lock").open("a") as file:
-        return not _locked(file)
+        return not try_lock(file)
 
 
 @contextlib.contextmanager
@@ -91,27 +90,19 @@ def _claim(name: str) -> Iterator[int]:
     locks = paths.STATE / "enclosures"
     locks.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
-        if not _locked(held.enter_context((locks / name).open("a"))):
+        if not try_lock(held.enter_context((locks / name).open("a"))):
             raise LabError(f"The scenario {name} is being run on this machine by somebody else. Wait until that has ended.")
         yield _free_number(held, locks)
 
 
 def _free_number(held: contextlib.ExitStack, locks: Path) -> int:
     for number, uplink in enumerate(UPLINKS):
-        if _locked(held.enter_context((locks / f"number-{number}").open("a"))):
+        if try_lock(held.enter_context((locks / f"number-{number}").open("a"))):
             # One that a killed run has left; with this end the other one goes.
             run(["ip", "link", "delete", f"{PREFIX}{number}"], check=False)
             if network.is_free(uplink):
                 return number
     raise LabError("Scenarios need a network of 198.18.0.0/24 each for their way out, and all are in use on this machine.")
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def inside() -> bool:

@@ -31,14 +31,17 @@ PACKAGES = (
     "less",
 )
 
-# What the roles install, but for databases. A scenario need not prove again on each node that apt works.
-STOCK = (
+DOVECOT = (
     "dovecot-core",
     "dovecot-imapd",
     "dovecot-lmtpd",
     "dovecot-managesieved",
     "dovecot-pop3d",
     "dovecot-sieve",
+)
+# What the roles install, but for databases. A scenario need not prove again on each node that apt works.
+STOCK = (
+    *DOVECOT,
     "dovecot-auth-lua",
     "haproxy",
     "keepalived",

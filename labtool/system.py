@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from labtool import paths
 
@@ -81,6 +82,13 @@ def run(
     return result
 
 
+def remove_others(kept: Path) -> None:
+    """What is beside a folder that is made once and named after its recipe."""
+    for other in kept.parent.glob("*"):
+        if other != kept:
+            run(["rm", "-rf", "--one-file-system", other])
+
+
 def complaint(result: subprocess.CompletedProcess[str]) -> str:
     return (result.stderr or result.stdout).strip() or "(it printed nothing)"
 
@@ -131,14 +139,21 @@ def forget_previous_boot() -> None:
     paths.CONTROL_SOCKETS.mkdir(mode=0o700, exist_ok=True)
 
 
+def try_lock(file: IO[str]) -> bool:
+    """Take the kernel's lock of an open file, unless somebody has it; it ends with the file, or the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def lock(verb: str) -> Iterator[None]:
     """One lab a machine, one change at a time. A child of the lock's holder (molecule) runs under that lock."""
     forget_previous_boot()
     with paths.LOCK.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(file):
             file.seek(0)
             holder = file.read().strip() or "unknown"
             if os.environ.get(LOCK_VARIABLE) == holder.split()[0]:
@@ -147,7 +162,7 @@ def lock(verb: str) -> Iterator[None]:
             raise LabError(
                 f"Another lab command is at work on this machine: pid {holder}.\n"
                 "Wait until it has ended, or end it, then run this again."
-            ) from None
+            )
         file.truncate(0)
         file.write(f"{os.getpid()} (./lab {verb} of {paths.ROOT})\n")
         file.flush()

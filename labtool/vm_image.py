@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from labtool import image, packages, paths, vm_kernel
+from labtool import image, packages, paths, system, vm_kernel
 from labtool.system import run, say
 
 # Beside what every node has: what goes with a kernel of its own, and what storage nodes run. The roles find it installed, because
@@ -14,12 +14,7 @@ PACKAGES = (
     *image.PACKAGES,
     "udev",
     "kmod",
-    "dovecot-core",
-    "dovecot-imapd",
-    "dovecot-lmtpd",
-    "dovecot-managesieved",
-    "dovecot-pop3d",
-    "dovecot-sieve",
+    *image.DOVECOT,
     "fuse3",
     "glusterfs-client",
     "glusterfs-server",
@@ -193,8 +188,6 @@ def _build(draft: Path) -> None:
 
 
 def remove_others() -> None:
-    """Images of earlier recipes only take space; none is in use when this is called."""
-    vm_kernel.remove_others()
-    for other in paths.VM_IMAGES.glob("*"):
-        if other != folder():
-            run(["rm", "-rf", "--one-file-system", other])
+    """Disks and kernels of earlier recipes only take space; none is in use when this is called."""
+    for kept in (folder(), vm_kernel.folder()):
+        system.remove_others(kept)

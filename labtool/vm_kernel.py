@@ -119,10 +119,3 @@ def _unpacked(package: str, place: Path) -> Path:
     run(["dpkg-deb", "--extract", archive, place])
     archive.unlink()
     return place
-
-
-def remove_others() -> None:
-    """Kernels of earlier recipes only take space; none is in use when this is called."""
-    for other in paths.VM_KERNELS.glob("*"):
-        if other != folder():
-            run(["rm", "-rf", other])

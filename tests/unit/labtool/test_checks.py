@@ -21,7 +21,7 @@ def parts(monkeypatch, tmp_path):
     def aside(name, settings, progress):
         ran.append(name)
         result = checks.Result(name, checks.FAILED if name in failing else checks.PASSED, 7)
-        checks._keep([result])
+        checks._keep(result)
         return result
 
     ran_and_failing = ran, failing
