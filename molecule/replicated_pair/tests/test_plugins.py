@@ -70,7 +70,8 @@ def test_mail_is_written_compressed_and_read_on_both(pair, clients):
     user, words = sorted(clients.passwords)[0], "compressible\n" * 4000
     before = size(pair, user)
     message_id = deliver(clients, pair, user, subject="x", body=words)
-    assert all(0 < after - was < len(words) / 4 for was, after in zip(before, size(pair, user), strict=True))
+    grown = [after - was for was, after in zip(before, size(pair, user), strict=True)]
+    assert all(0 < bytes_ < len(words) / 4 for bytes_ in grown), f"{grown} bytes more for a message of {len(words)}"
     for node in pair:
         with clients.imap(user, host=node.address) as connection:
             (_, text), *_rest = must(connection.fetch(find(connection, message_id), "(BODY.PEEK[TEXT])"))
@@ -79,7 +80,8 @@ def test_mail_is_written_compressed_and_read_on_both(pair, clients):
 
 
 def size(pair, user):
-    return [int(node.run(f"du -sb $(doveadm user -f home {user})/mdbox/storage | cut -f1")) for node in pair]
+    """Of the messages; Dovecot shortens the indexes beside them when it likes."""
+    return [int(node.run(f"cat $(doveadm user -f home {user})/mdbox/storage/m.* | wc -c")) for node in pair]
 
 
 def find(connection, message_id):
