@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from labtool import checks, inventory
+from labtool import beside, checks, inventory, paths, results, scenarios
 from labtool.system import LabError
 
 
@@ -18,22 +18,24 @@ def parts(monkeypatch, tmp_path):
     """A unit test and two scenarios, one of them with virtual machines; tells what was run. What is in failing fails."""
     ran, failing = [], set()
 
-    def aside(name, settings, progress):
+    def run(name, *_more):
         ran.append(name)
-        result = checks.Result(name, checks.FAILED if name in failing else checks.PASSED, 7)
-        checks._keep(result)
+        result = results.Result(name, results.FAILED if name in failing else results.PASSED, 7)
+        results.keep(result)
         return result
 
-    ran_and_failing = ran, failing
-    monkeypatch.setattr(checks, "names", lambda: ["unit", "ideal", "nfs"])
-    monkeypatch.setattr(checks, "has_vms", lambda part: part == "nfs")
-    monkeypatch.setattr(checks, "_aside", aside)
-    monkeypatch.setattr(checks, "_prepared", lambda _names, _jobs: contextlib.nullcontext())
-    monkeypatch.setattr(checks, "describe", lambda name: f"what {name} is")
-    monkeypatch.setattr(checks, "RESULTS", tmp_path / "results.json")
+    kinds = {"ideal": {"container"}, "nfs": {"vm"}}
+    monkeypatch.setattr(checks, "names", lambda: ["unit", *kinds])
+    monkeypatch.setattr(scenarios, "names", lambda: list(kinds))
+    monkeypatch.setattr(scenarios, "kinds_of", kinds.__getitem__)
+    monkeypatch.setattr(scenarios, "describe", lambda name: f"what {name} is")
+    monkeypatch.setattr(beside, "_run_part", run)
+    monkeypatch.setattr(beside, "_make", lambda kind, _progress: kind not in failing)
+    monkeypatch.setattr(beside, "lock", lambda _verb: contextlib.nullcontext())
+    monkeypatch.setattr(beside, "_prepared", lambda _at_once: contextlib.nullcontext())
     for name in ("LAB", "TESTS"):
-        monkeypatch.setattr(checks.paths, name, tmp_path)
-    return ran_and_failing
+        monkeypatch.setattr(paths, name, tmp_path)
+    return ran, failing
 
 
 def test_a_scenario_with_virtual_machines_is_left_out_when_asked_and_not_silently(parts, capsys):
@@ -48,6 +50,16 @@ def test_nothing_is_left_out_unasked(parts, capsys):
     assert checks.test([]) == 0
     assert sorted(parts[0]) == ["ideal", "nfs", "unit"]
     assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 0 failed"
+
+
+def test_a_scenario_whose_images_cannot_be_made_fails_and_the_others_run(parts, capsys):
+    ran, failing = parts
+    failing.add("vm")
+    assert checks.test([]) == 1
+    assert sorted(ran) == ["ideal", "unit"]
+    told = capsys.readouterr()
+    assert [line.split()[:2] for line in told.out.splitlines() if line.startswith("nfs")] == [["nfs", "FAILED"]]
+    assert "nfs: not run, because its images could not be made" in told.err
 
 
 def test_what_has_failed_is_run_again_and_nothing_else(parts, capsys):
@@ -67,13 +79,13 @@ def test_a_list_tells_what_there_is_and_how_long_it_took(parts, capsys):
     capsys.readouterr()
     assert checks.show() == 0
     told = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()]
-    assert ["unit", "FAILED", "7", "0", "what unit is"] in told
+    assert ["unit", "FAILED", "7", "0", "the unit tests"] in told
     assert ["ideal", "what", "ideal", "is"] in told
 
 
 def test_of_each_scenario_its_first_sentence_is_told():
-    assert all(len(checks.describe(name)) > 10 for name in checks.names())
-    assert checks.describe("director") == "A ring of three directors and two replicated pairs"
+    assert all(len(scenarios.describe(name)) > 10 for name in scenarios.names())
+    assert scenarios.describe("director") == "A ring of three directors and two replicated pairs"
 
 
 def test_what_cannot_be_read_is_not_left_out(monkeypatch):
@@ -81,13 +93,12 @@ def test_what_cannot_be_read_is_not_left_out(monkeypatch):
         raise LabError("no")
 
     monkeypatch.setattr(inventory, "load", load)
-    assert not checks.has_vms("shared_storage")
-    assert not checks.has_vms("lint")
+    assert scenarios.kinds_of("shared_storage") == set()
 
 
 def test_a_scenario_runs_on_the_variant_of_its_name_or_on_another():
-    assert checks.variant_of("director") == "director"
-    assert checks.variant_of("chaos") == "ideal"
+    assert scenarios.variant_of("director") == "director"
+    assert scenarios.variant_of("chaos") == "ideal"
 
 
 def test_parts_run_in_processes_of_their_own_and_what_each_said_is_told_in_one_piece(monkeypatch, tmp_path, capfd):
@@ -98,10 +109,9 @@ def test_parts_run_in_processes_of_their_own_and_what_each_said_is_told_in_one_p
             time.sleep(0.1)
         return subprocess.CompletedProcess(command, 1 if name == "unit" else 0)
 
-    monkeypatch.setattr(checks.subprocess, "run", run)
-    monkeypatch.setattr(checks, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(beside.subprocess, "run", run)
     for name in ("LAB", "TESTS"):
-        monkeypatch.setattr(checks.paths, name, tmp_path)
+        monkeypatch.setattr(paths, name, tmp_path)
     assert checks.test(["lint", "unit"]) == 1
     told = capfd.readouterr().out
     for name in ("lint", "unit"):
@@ -113,9 +123,9 @@ def test_the_summary_names_the_tests_that_have_failed_and_why(monkeypatch, tmp_p
     (tmp_path / "test_mail.py").write_text("def test_arrives():\n    assert False, 'two messages are lost'\n\n"
                                            "def test_is_read():\n    pass\n")
 
-    monkeypatch.setattr(checks.paths, "TESTS", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={checks.report_of('ideal')}", tmp_path]
+    monkeypatch.setattr(paths, "TESTS", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={results.report_of('ideal')}", tmp_path]
     assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 1
-    told = checks.summary([checks.Result("ideal", checks.FAILED, 7)]).splitlines()
+    told = results.summary([results.Result("ideal", results.FAILED, 7)]).splitlines()
     assert told.index("ideal: test_mail::test_arrives: AssertionError: two messages are lost") < told.index("0 passed, 1 failed")
     assert not [line for line in told if "test_is_read" in line]

@@ -1,0 +1,146 @@
+"""The parts of the tests beside each other, each in a process of its own, a scenario in an enclosure of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+
+from labtool import enclosure, kernel, lifecycle, nodes, paths, results, scenarios, turns
+from labtool.environment import link_collection
+from labtool.progress import Progress
+from labtool.results import FAILED, PASSED, Result
+from labtool.system import LOCK_VARIABLE, LabError, lock, say
+
+# What takes longest begins first, or the others would wait for it in the end.
+LONGEST = (
+    *("ideal", "replicated_pair", "cluster_filesystem", "shared_storage", "partitioned_implicit", "chaos", "director"),
+    *("unit", "cores", "sanity"),
+)
+# A scenario keeps two thirds of a core to two cores busy. More of them at once would only make each other slower.
+SCENARIOS_OF_A_CORE = 1
+MEMORY_OF_A_SCENARIO = 4 << 30
+# In the environment: by part, the names of the tests that have failed, and of no others.
+AGAIN = "LAB_TEST_AGAIN"
+MADE = {"container": "images of containers", "vm": "kernel and disk of virtual machines"}
+
+
+def how_many_at_once() -> int:
+    """Scenarios that this machine bears beside each other."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min((os.cpu_count() or 1) * SCENARIOS_OF_A_CORE, memory // MEMORY_OF_A_SCENARIO))
+
+
+def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
+    """Run the parts; what each prints follows when it has ended."""
+    order = sorted(wanted, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    with_nodes = [name for name in order if name in scenarios.names()]
+    say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at once: {', '.join(order)}")
+    link_collection()
+    settings = _settings(order, again=again)
+    with ExitStack() as stack:
+        locked = stack.enter_context(ExitStack())
+        if with_nodes:
+            locked.enter_context(lock("test"))
+            stack.enter_context(_prepared(min(jobs, len(with_nodes))))
+        progress = stack.enter_context(Progress())
+        pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs)]
+        making, computing, with_enclosure = pools
+        # What has not begun when this is interrupted does not begin.
+        stack.callback(lambda: [pool.shutdown(wait=False, cancel_futures=True) for pool in pools])
+        kinds = {name: scenarios.kinds_of(name) for name in with_nodes}
+        made = {kind: making.submit(_make, kind, progress) for kind in MADE if any(kind in some for some in kinds.values())}
+        making.submit(locked.close)
+        ran = [
+            with_enclosure.submit(_scenario, name, settings, progress, [made[kind] for kind in kinds[name]])
+            if name in with_nodes else computing.submit(_part, name, settings, progress)
+            for name in order
+        ]
+        return {result.part: result for result in (future.result() for future in ran)}
+
+
+def _settings(order: list[str], *, again: bool) -> dict[str, str]:
+    """What all parts find in their environment."""
+    meeting = paths.LAB / "turns"
+    meeting.mkdir(exist_ok=True)
+    failed = {name: [test for test, _reason in results.failures(name)] for name in order}
+    return {turns.PLACE: str(meeting)} | ({AGAIN: json.dumps(failed)} if again else {})
+
+
+@contextmanager
+def _prepared(at_once: int) -> Iterator[None]:
+    """What all scenarios stand on; nobody removes it until this is left."""
+    nodes.ensure_key()
+    kernel.raise_limits(at_once)
+    lifecycle.remove_old_images()
+    with enclosure.wanted():
+        yield
+
+
+def _make(kind: str, progress: Progress) -> bool:
+    """The images of a kind of nodes, once for all scenarios."""
+    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext([]), os.environ, progress)
+
+
+def make_here(kind: str) -> int:
+    try:
+        lifecycle.ensure_images({kind}, stocked=True)
+    except LabError as error:
+        say(f"lab: {error}")
+        return 1
+    return 0
+
+
+def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]]) -> Result:
+    if not all(future.result() for future in needed):
+        progress.say(f"  {name}: not run, because its images could not be made, see above")
+        return _kept(Result(name, FAILED, 0), progress)
+    return _run_part(name, settings, progress, enclosure.opened(name))
+
+
+def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
+    # What only computes gives way to what measures.
+    return _run_part(name, settings, progress, nullcontext(["nice", "-n", "10"]))
+
+
+def _run_part(name: str, settings: Mapping[str, str], progress: Progress, around: AbstractContextManager[list[str]]) -> Result:
+    begin = time.monotonic()
+    spent = results.cpu_file(name)
+    spent.unlink(missing_ok=True)
+    # Not the lock under which images may still be made.
+    own = {key: value for key, value in os.environ.items() if key != LOCK_VARIABLE} | settings
+    passed = _in_a_process(name, f"checks.run_here({name!r})", around, own, progress)
+    result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, results.cpu_of(name))
+    return _kept(result, progress)
+
+
+def _kept(result: Result, progress: Progress) -> Result:
+    with progress.lock:
+        results.keep(result)
+    return result
+
+
+def _in_a_process(
+    title: str, call: str, around: AbstractContextManager[list[str]], settings: Mapping[str, str], progress: Progress
+) -> bool:
+    """Whether it went well. What it prints is shown afterwards, in one piece."""
+    output = paths.TESTS / f"{title.replace(' ', '_')}.log"
+    program = f"import sys; from labtool import beside, checks; sys.exit({call})"
+    passed = False
+    with output.open("w") as file:
+        progress.begin(title, output)
+        try:
+            with around as before:
+                words = ["setpriv", "--pdeathsig", "TERM", "--", *before, sys.executable, "-P", "-c", program]
+                told = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "env": settings}
+                passed = subprocess.run(words, **told, check=False).returncode == 0
+        except (LabError, OSError) as error:
+            print(f"lab: {error}", file=file)
+    progress.end(title, PASSED if passed else FAILED)
+    progress.show(output.read_text(errors="replace"))
+    return passed

@@ -1,0 +1,46 @@
+"""The scenarios of Molecule: which there are, and what each stands on."""
+
+from __future__ import annotations
+
+import yaml
+
+from labtool import inventory, paths
+from labtool.system import LabError
+
+FOLDER = paths.ROOT / "molecule"
+
+
+def names() -> list[str]:
+    return sorted(path.parent.name for path in FOLDER.glob("*/molecule.yml"))
+
+
+def describe(name: str) -> str:
+    """The first sentence of a scenario's molecule.yml."""
+    lines = (FOLDER / name / "molecule.yml").read_text().splitlines()
+    comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    return comment.partition(". ")[0].partition(": inventories/")[0]
+
+
+def variant_of(name: str) -> str:
+    """The variant that a scenario runs on: that of its own name, but for LAB_VARIANT in its molecule.yml."""
+    settings = yaml.safe_load((FOLDER / name / "molecule.yml").read_text())
+    return settings.get("ansible", {}).get("env", {}).get("LAB_VARIANT", name)
+
+
+def kinds_of(name: str) -> set[str]:
+    """The kinds of its nodes; of one whose inventory cannot be read none: it is run, and fails."""
+    try:
+        return {node.kind for node in inventory.load(variant_of(name)).nodes}
+    except LabError:
+        return set()
+
+
+def refuse_incomplete(name: str) -> None:
+    """Molecule passes over a playbook that is missing, and over a folder without tests, with a mere warning."""
+    needed = [FOLDER / "shared" / f"{playbook}.yml" for playbook in ("create", "converge", "check_mode", "destroy")]
+    needed.append(inventory.path_of(variant_of(name)))
+    missing = [str(path.relative_to(paths.ROOT)) for path in needed if not path.exists()]
+    if not list((FOLDER / name).glob("tests/test_*.py")):
+        missing.append(f"molecule/{name}/tests/test_*.py")
+    if missing:
+        raise LabError(f"The scenario {name} is incomplete, it lacks: {', '.join(missing)}.")
