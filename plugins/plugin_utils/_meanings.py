@@ -320,6 +320,7 @@ CHECKS = {
     "dovecot_director_monitor_fall": between(1, 100),
     "dovecot_director_monitor_rise": between(1, 100),
     "dovecot_director_monitor_hold": between(0, 86400),
+    "dovecot_director_monitor_hold_timeout": between(0, 300, "seconds that a greeting may take", above=True),
     "dovecot_loadbalancer_maxconn": between(1, many),
     "dovecot_loadbalancer_timeout": haproxy_interval,
     "dovecot_loadbalancer_hard_stop_after": haproxy_interval,

@@ -6,6 +6,7 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import jinja2
@@ -22,6 +23,7 @@ def monitor():
     source = environment.from_string(TEMPLATE.read_text()).render(
         ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
         dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
+        dovecot_director_monitor_hold_timeout=8,
         dovecot_agent_port=12346, __dovecot_health_ports={"imap": 11143}, dovecot_protocols=["imap", "pop3", "lmtp", "sieve"],
         __dovecot_asked={"protocol": "imap", "greeting": "* OK", "farewell": "a LOGOUT"},
         dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
@@ -89,24 +91,58 @@ def test_nobody_gets_users_while_nothing_changes_or_a_backend_comes_back(monitor
 def test_a_silent_backend_has_failed_unless_it_may_be_slow(monitor):
     assert monitor.count(5, monitor.SILENT, False) == -1
     assert monitor.count(-1, monitor.SILENT, False) == -2
-    assert monitor.count(-2, monitor.SILENT, True) == 0
+
+
+def test_a_backend_that_may_be_slow_has_more_time_and_is_out_when_that_is_over(monitor):
+    assert monitor.count(5, monitor.SILENT, True) == -3
+    assert monitor.count(-9, monitor.SILENT, True) == -9
 
 
 def test_a_backend_that_may_be_slow_and_is_dead_has_failed(monitor):
     assert monitor.count(-2, monitor.DEAD, True) == -3
 
 
-def test_a_backend_that_may_be_slow_is_still_no_place_for_the_users_of_another(monitor):
-    silent = monitor.count(9, monitor.SILENT, True)
-    assert monitor.decide(ALL_UP, {**HEALTHY, A1: -9, A2: silent}, set()) == []
+@pytest.fixture
+def checks(monitor, monkeypatch):
+    """Checks of backends that say what they are told to, or nothing until then."""
+    told = {host: Event() for host in ALL_UP}
+
+    def check(host, patience):
+        return monitor.GREETS if told[host].wait(patience) else monitor.SILENT
+
+    for name, value in {"check": check, "TIMEOUT": 0.1, "HOLD_TIMEOUT": 0.5}.items():
+        monkeypatch.setitem(monitor.Checks.look.__globals__, name, value)
+    with ThreadPoolExecutor() as pool:
+        yield monitor.Checks(pool), told
+
+
+def test_while_a_backend_has_time_for_its_greeting_the_others_are_looked_at(checks, monitor):
+    look, told = checks
+    told[A1].set(), told[B1].set()
+    streaks = dict(HEALTHY)
+    seen = look.look(ALL_UP, {A2}, streaks)
+    assert set(seen) == {A1, B1} and streaks == {A1: 10, A2: 0, B1: 10}
+    assert monitor.decide(ALL_UP, {**streaks, A1: -9}, set()) == [], "the users of another went to one that says nothing yet"
+    told[A2].set()
+    assert look.look(ALL_UP, {A2}, streaks)[A2] == monitor.GREETS and streaks[A2] == 1
+
+
+def test_a_backend_that_hangs_right_after_it_got_users_is_taken_out_when_its_time_is_over(checks, monitor):
+    look, told = checks
+    told[A1].set(), told[B1].set()
+    streaks, rounds = dict(HEALTHY), 0
+    while monitor.decide(ALL_UP, streaks, set()) != [("down", A2)]:
+        look.look(ALL_UP, {A2}, streaks)
+        rounds += 1
+        assert rounds < 10
+    assert rounds > 3, "it had no more time than others"
 
 
 @pytest.mark.parametrize("said, seen", [(b"* OK Dovecot ready.\r\n", "greets"), (b"", "silent"), (b"* BYE\r\n", "dead")])
 def test_what_a_check_sees_of_a_backend_that_takes_connections(monitor, monkeypatch, said, seen):
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         monkeypatch.setitem(monitor.check.__globals__, "PORT", server.getsockname()[1])
-        monkeypatch.setitem(monitor.check.__globals__, "TIMEOUT", 0.5)
-        checked = pool.submit(monitor.check, "127.0.0.1")
+        checked = pool.submit(monitor.check, "127.0.0.1", 0.5)
         connection, _address = server.accept()
         with connection:
             connection.sendall(said)
@@ -117,7 +153,7 @@ def test_what_a_check_sees_where_nobody_listens(monitor, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setitem(monitor.check.__globals__, "PORT", port)
-    assert monitor.check("127.0.0.1") == "dead"
+    assert monitor.check("127.0.0.1", 0.5) == "dead"
 
 
 def test_a_delivery_to_a_backend_that_is_gone_ends_and_a_session_once_the_backend_is_out(monitor):
