@@ -15,7 +15,7 @@ import pytest
 import testinfra
 from clients import Clients, eventually
 
-from labtool import turns
+from labtool import processes, turns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTROL_SOCKETS = "/run/mailcluster-lab/cp"  # as labtool/paths.py has it
@@ -264,10 +264,24 @@ def pytest_collection_modifyitems(config, items):
         items[:] = named
 
 
+COMPUTED = {}  # CPU seconds by test
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     with turns.alone() if item.get_closest_marker("alone") else turns.among_others():
-        return (yield)
+        before = processes.cpu_seconds()
+        try:
+            return (yield)
+        finally:
+            COMPUTED[item.nodeid] = processes.cpu_seconds() - before
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the machine's cores were busy with, nodes included; those of a node that was killed are lost."""
+    terminalreporter.section(f"{sum(COMPUTED.values()):.0f} CPU seconds, of the 15 tests with most")
+    for name, seconds in sorted(COMPUTED.items(), key=lambda item: -item[1])[:15]:
+        terminalreporter.line(f"{seconds:.0f}s {name}")
 
 
 @pytest.hookimpl(wrapper=True)
