@@ -1,7 +1,8 @@
 """Who may keep the machine busy: scenarios that run beside each other, or one test alone that measures how long something takes.
 
-A scenario's steps and its tests are among others. A test that is marked C(alone) waits until each of them has ended, and the next
-ones wait for it. The locks are the kernel's, so they end with whoever has them.
+A scenario's steps and its tests are among others. A test that is marked C(alone) waits until each of them has ended, and the
+next ones wait for it. A scenario's steps together take minutes: while they are waited for, tests of others begin all the same.
+The locks are the kernel's, so they end with whoever has them.
 """
 
 from __future__ import annotations
@@ -27,20 +28,26 @@ def among_others() -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    with _turn(fcntl.LOCK_EX):
+    with _held("steps", fcntl.LOCK_EX), _turn(fcntl.LOCK_EX):
         yield
 
 
 @contextlib.contextmanager
 def _turn(kind: int) -> Iterator[None]:
+    with contextlib.ExitStack() as held:
+        # Who waits to be alone keeps the gate, or others would go on taking turns for ever.
+        with _held("gate", kind):
+            held.enter_context(_held("machine", kind))
+        yield
+
+
+@contextlib.contextmanager
+def _held(name: str, kind: int) -> Iterator[None]:
     if not (place := os.environ.get(PLACE)):
         yield
         return
-    with Path(place, "machine").open("a") as machine:
-        # Who waits to be alone keeps the gate, or others would go on taking turns for ever.
-        with Path(place, "gate").open("a") as gate:
-            fcntl.flock(gate, kind)
-            fcntl.flock(machine, kind)
+    with Path(place, name).open("a") as lock:
+        fcntl.flock(lock, kind)
         yield
 
 
@@ -48,7 +55,7 @@ def _turn(kind: int) -> Iterator[None]:
 def until_tests_begin() -> Iterator[dict[str, str]]:
     """The turn of a scenario's steps; what is given belongs into the environment of its tests."""
     with contextlib.ExitStack() as held:
-        held.enter_context(among_others())
+        held.enter_context(_held("steps", fcntl.LOCK_SH))
         before = signal.signal(signal.SIGUSR1, lambda *_: held.close())
         try:
             yield {HOLDER: str(os.getpid())}

@@ -256,7 +256,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Those tests alone that ./lab test --failed names, if it names any."""
+    """Last those that wait for the other scenarios; and those alone that ./lab test --failed names, if it names any."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     again = json.loads(os.environ.get("LAB_TEST_AGAIN", "{}")).get(os.environ.get("MOLECULE_SCENARIO_NAME"))
     named = [item for item in items if f"{item.path.stem}::{item.name}" in again] if again else []
     if named:

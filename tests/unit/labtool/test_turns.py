@@ -56,6 +56,17 @@ def test_who_wants_to_be_alone_waits_and_the_others_wait_for_it(other):
         assert time.monotonic() - began > 2.9, "somebody was there while a test was alone"
 
 
+def test_while_one_waits_for_a_scenarios_steps_the_tests_of_others_go_on(other):
+    steps = other("until_tests_begin", 60)
+    assert is_in(steps)
+    alone = other("alone", 60)
+    time.sleep(0.5)
+    with turns.among_others():
+        steps.kill()
+        time.sleep(0.5)
+    assert is_in(alone)
+
+
 def test_a_turn_ends_with_its_process(other):
     alone = other("alone", 60)
     assert is_in(alone)
