@@ -1,17 +1,10 @@
-"""GFS2 with dlm in the place of OCFS2, on the same disk: its locks are those of fcntl."""
+"""GFS2 with dlm in the place of OCFS2, on the same disk, with both backends at work at once: its locks are those of fcntl."""
 
 from __future__ import annotations
 
 import pytest
 from clients import eventually
-from filesystems import (
-    assert_mounted,
-    assert_nothing_is_missing_after_moves,
-    assert_two_at_once_lose_nothing,
-    deploy,
-    deploy_without_directors,
-    stop,
-)
+from filesystems import assert_mounted, assert_two_at_once_lose_nothing, deploy_without_directors, stop
 
 DISK = "/dev/ubdb"
 SETTINGS = {"mmap_disable": "yes", "lock_method": "fcntl", "mail_fsync": "optimized"}
@@ -34,7 +27,7 @@ MEMBER = "  node {{\n    ring0_addr: {address}\n    name: {name}\n    nodeid: {n
 
 
 @pytest.fixture(scope="module")
-def backends(nodes, ansible):
+def backends(lab, nodes, ansible, tmp_path_factory):
     found = nodes.of("dovecot_backends")
     stop(found)
     members = "".join(MEMBER.format(address=node.address, name=node.name, number=number) for number, node in enumerate(found, 1))
@@ -47,23 +40,13 @@ def backends(nodes, ansible):
         node.run("systemctl start dlm")
     found[0].run(f"wipefs --all {DISK} && mkfs.gfs2 -O -j 2 -J 8 -p lock_dlm -t gfs:mail {DISK} && mount -t gfs2 {DISK} /mnt && "
                  "chown 5000:5000 /mnt && chmod 0700 /mnt && umount /mnt")
-    deploy(ansible, "gfs2", DISK)
+    deploy_without_directors(lab, tmp_path_factory.mktemp("gfs2"), ansible, found, "gfs2", DISK)
     return found
-
-
-@pytest.fixture(scope="module")
-def without_directors(lab, backends, ansible, tmp_path_factory):
-    deploy_without_directors(lab, tmp_path_factory.mktemp("gfs2"), ansible, backends, "gfs2", DISK)
-    return backends
 
 
 def test_the_disk_is_mounted_on_both_backends_with_the_settings_of_its_kind(backends):
     assert_mounted(backends, DISK, "gfs2", SETTINGS)
 
 
-def test_a_user_who_goes_on_at_the_other_backend_finds_all_mail(backends, nodes, clients):
-    assert_nothing_is_missing_after_moves(nodes, clients, backends)
-
-
-def test_two_backends_used_at_once_by_the_same_user_lose_nothing(without_directors, clients):
-    assert_two_at_once_lose_nothing(clients, without_directors)
+def test_two_backends_used_at_once_by_the_same_user_lose_nothing(backends, clients):
+    assert_two_at_once_lose_nothing(clients, backends)

@@ -81,41 +81,45 @@ def test_a_full_disk_refuses_for_a_while_and_loses_nothing(pair, clients):
     await_quiet(pair)
 
 
-@pytest.fixture
-def hundred_users(ansible, lab, tmp_path, pair):
-    names = [f"new{number:03}@example.org" for number in range(100)]
+@pytest.fixture(scope="module")
+def new_users(ansible, lab, tmp_path_factory, nodes):
+    """A hundred for one test, and forty for another: nobody has had a look at their mailboxes."""
+    names = [f"new{number:03}@example.org" for number in range(140)]
     listed = [{"name": name, "password": HASH} for name in [*(user["name"] for user in lab["users"]), *names]]
-    extra = tmp_path / "users.json"
+    extra = tmp_path_factory.mktemp("new") / "users.json"
     extra.write_text(json.dumps({"dovecot_users": listed}))
     done = ansible("site.yml", "--extra-vars", f"@{extra}")
     assert done.returncode == 0, done.stdout
-    yield names
+    yield names[:100], names[100:]
     done = ansible("site.yml")
     assert done.returncode == 0, done.stdout
-    for node in pair:
+    for node in nodes.values():
         node.run("doveadm replicator status 'new*' | grep -o '^new[^ ]*' | xargs -r -n1 doveadm replicator remove")
         node.run("rm -rf /var/vmail/example.org/new*")
 
 
-def test_a_hundred_users_who_are_new_on_both_nodes_in_the_same_second(hundred_users, pair, clients):
+def test_a_hundred_users_who_are_new_on_both_nodes_in_the_same_second(new_users, pair, clients):
+    names, _others = new_users
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda job: clients.deliver(job[0], host=job[1].address, message_id=f"{job[1].name}.{job[0]}"),
-                      [(name, node) for name in hundred_users for node in pair]))
-    boxes = await_equal(pair, hundred_users, 120)
-    for name in hundred_users:
+                      [(name, node) for name in names for node in pair]))
+    boxes = await_equal(pair, names, 120)
+    for name in names:
         found = sorted(message[4].strip("<>") for message in boxes[name]["messages"])
         assert found == sorted(f"{node.name}.{name}" for node in pair), f"{name} has {found}"
     await_quiet(pair)
 
 
-def test_a_user_who_opens_the_mailbox_on_both_nodes_at_once(hundred_users, pair, clients):
+def test_a_user_who_opens_the_mailbox_on_both_nodes_at_once(new_users, pair, clients):
     """Logging in creates the folders, on each node by itself."""
+    _others, names = new_users
+
     def fill(job):
         name, node = job
         node.run("doveadm mailbox status -u %s messages '*'", name)
         clients.deliver(name, host=node.address)
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(fill, [(name, node) for name in hundred_users[:40] for node in pair]))
-    await_equal(pair, hundred_users[:40], 120)
+        list(pool.map(fill, [(name, node) for name in names for node in pair]))
+    await_equal(pair, names, 120)
     await_quiet(pair)
