@@ -11,8 +11,7 @@ from clients import eventually
 
 WORKERS = 24
 SECONDS = 16
-# from the first attempt to the delivery; a backend that has just got its partner's users has 8 seconds for its greeting
-SLOWEST, SLOWEST_IN_HOLD, SLOWEST_ELSEWHERE = 10, 15, 2
+SLOWEST, SLOWEST_ELSEWHERE = 10, 2  # seconds from the first attempt to the delivery
 
 
 class Load:
@@ -37,12 +36,11 @@ class Load:
                 time.sleep(0.3)
 
 
+# a partition each: after a failure the partner may be slow for a minute (dovecot_director_monitor_hold)
 @pytest.mark.alone
-@pytest.mark.parametrize(("how", "partition", "other", "bound"), [
-    ("the node dies", "a", "b", SLOWEST), ("dovecot hangs", "b", "a", SLOWEST),
-    ("dovecot hangs", "b", "a", SLOWEST_IN_HOLD)], ids=["the node dies", "dovecot hangs", "and then the partner's"])
+@pytest.mark.parametrize(("how", "partition", "other"), [("the node dies", "a", "b"), ("dovecot hangs", "b", "a")])
 def test_a_backend_that_fails_holds_up_deliveries_for_less_than_ten_seconds(
-        how, partition, other, bound, nodes, lab_node, lab_is_whole, clients, users):
+        how, partition, other, nodes, lab_node, lab_is_whole, clients, users):
     director = nodes.of("dovecot_directors")[0]
     user = users[partition][0]
     clients.deliver(user, attempts=60)
@@ -66,5 +64,5 @@ def test_a_backend_that_fails_holds_up_deliveries_for_less_than_ten_seconds(
             backend.run("systemctl kill --signal=CONT dovecot")
         eventually(lab_is_whole, 60, "a whole cluster", interval=1)
     print(f"slowest delivery to {user}: {here.slowest:.1f} s, to the other partition: {elsewhere.slowest:.1f} s")
-    assert here.slowest < bound
+    assert here.slowest < SLOWEST
     assert elsewhere.slowest < SLOWEST_ELSEWHERE
