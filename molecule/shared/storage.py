@@ -28,7 +28,9 @@ UNFINISHED_SAVE = (
     r"|(rename|unlink)\([^)]*/\.temp\.[^)]*\) failed: No such file or directory$")
 # A node reads zeros where another has appended to the log, and has the index built anew: "What stays wrong without directors" in
 # docs/shared_storage.md.
-STALE_LOG = rf": dbox: Unexpectedly lost uid$|: Lost log for seq=.* > current sync_offset |: fscking index file |{REBUILT}"
+STALE_LOG = (
+    rf": dbox: Unexpectedly lost uid$|: Lost log for seq=.* > current sync_offset |: fscking index file |{REBUILT}"
+    r"|: Invalid transaction log size \(\d+ vs \d+\): |: Failed to map view for .* - generating missing logs$")
 
 
 def clock(node):
