@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.text.converters import to_native, to_text
@@ -16,6 +18,7 @@ from ansible.template import trust_as_template
 FILE_SPEC = {
     "dest": {"type": "str", "required": True},
     "template": {"type": "str"},
+    "file": {"type": "str"},
     "content": {"type": "raw"},
     "secret": {"type": "bool", "default": False},
     "owner": {"type": "str", "default": "root"},
@@ -34,8 +37,8 @@ ARGUMENT_SPEC = {
         "elements": "dict",
         "required": True,
         "options": FILE_SPEC,
-        "mutually_exclusive": [("template", "content")],
-        "required_one_of": [("template", "content")],
+        "mutually_exclusive": [("template", "file", "content")],
+        "required_one_of": [("template", "file", "content")],
     },
     "state_dir": {"type": "str", "default": "/var/lib/mailcluster-dovecot"},
 }
@@ -49,6 +52,13 @@ def octal(mode, dest):
     if isinstance(mode, bool) or not isinstance(mode, (int, str)):
         raise AnsibleActionFail("files: mode '%s' of '%s' is not octal. Write it like \"0640\"." % (mode, dest))
     return "%04o" % mode if isinstance(mode, int) else str(mode)
+
+
+def literal(content):
+    """A text as it is, a mapping as the JSON that programs read."""
+    if isinstance(content, Mapping):
+        return json.dumps(content, indent=2, sort_keys=True) + "\n"
+    return to_text(content, nonstring="simplerepr")
 
 
 def shown(args):
@@ -76,8 +86,10 @@ class ActionModule(ActionBase):
             file = dict(file, mode=octal(file["mode"], file["dest"]))
             if file["template"] is not None:
                 file["content"] = renderer.render(file["template"], file["dest"], args["role"])
+            elif file["file"] is not None:
+                file["content"] = to_text(self._loader.get_text_file_contents(self._find_needle("files", file["file"])))
             else:
-                file["content"] = to_text(file["content"], nonstring="simplerepr")
+                file["content"] = literal(file["content"])
             if file["secret"]:
                 secrets[file["dest"]] = file.pop("content")
             files.append(file)

@@ -14,10 +14,10 @@ NOT_SHOWN = "(secret, not shown)\n"
 class Wanted:
     """A file as it shall be."""
 
-    __slots__ = ("content", "mode", "owner", "group", "uid", "gid", "secret", "unit", "template")
+    __slots__ = ("content", "mode", "owner", "group", "uid", "gid", "secret", "unit", "source")
 
     def __init__(
-        self, content, mode=0o644, owner="root", group="root", uid=0, gid=0, secret=False, unit="", template=""
+        self, content, mode=0o644, owner="root", group="root", uid=0, gid=0, secret=False, unit="", source=""
     ):
         self.content = content
         self.mode = mode
@@ -27,7 +27,7 @@ class Wanted:
         self.gid = gid
         self.secret = secret
         self.unit = unit
-        self.template = template
+        self.source = source
 
     def on_disk(self):
         return OnDisk(self.content, self.mode, self.uid, self.gid)

@@ -85,7 +85,7 @@ def origin(path, wanted, current, manifest, role):
     """What a user needs to find the source of a managed file."""
     if path in wanted:
         file = wanted[path]
-        return "role %s, %s" % (role, "template " + file.template if file.template else "literal content")
+        return "role %s, %s" % (role, file.source or "literal content")
     entry = manifest.get(path)
     if entry is None:
         return "not managed by this collection"

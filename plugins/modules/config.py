@@ -75,11 +75,14 @@ options:
       template:
         description:
           - A Jinja template, searched in the role's C(templates/) as M(ansible.builtin.template) does.
-          - Either this or O(files[].content) must be given.
+          - One of this, O(files[].file) and O(files[].content) must be given.
+        type: str
+      file:
+        description: A file of the role's C(files/), as it is.
         type: str
       content:
-        description: The literal content, instead of a template.
-        type: str
+        description: The literal content. A mapping is written as JSON.
+        type: raw
       secret:
         description: Never shown in a diff, a message or a log. The mode is V(0600) if nothing else is said.
         type: bool
@@ -195,7 +198,8 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state 
 FILE_SPEC = {
     "dest": {"type": "str", "required": True},
     "template": {"type": "str"},
-    "content": {"type": "str"},
+    "file": {"type": "str"},
+    "content": {"type": "raw"},
     "secret": {"type": "bool", "default": False},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
@@ -262,7 +266,7 @@ def wanted_files(params, accounts):
         content = params["secrets"].get(path) if secret else None
         content = file["content"] if content is None else content
         if content is None:
-            raise ConfigError("files: dest '%s' has neither template nor content. Give one of them." % path)
+            raise ConfigError("files: dest '%s' has neither template, file nor content. Give one of them." % path)
         mode = file["mode"] or ("0600" if secret else "0644")
         if not re.match(r"0?[0-7]{3,4}$", mode):
             raise ConfigError("files: mode '%s' of '%s' is not octal. Write it like \"0640\"." % (mode, path))
@@ -277,7 +281,7 @@ def wanted_files(params, accounts):
             gid,
             secret,
             unit,
-            file["template"] or "",
+            next(("%s %s" % (kind, file[kind]) for kind in ("template", "file") if file.get(kind)), ""),
         )
     return wanted
 

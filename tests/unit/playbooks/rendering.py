@@ -7,6 +7,8 @@ from pathlib import Path
 from ansible.template import Templar, trust_as_template
 from on_controller import declared, judged
 
+from ansible_collections.mailcluster.dovecot.plugins.action.config import literal
+
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 CONFIG = "mailcluster.dovecot.config"
 # What node_info would tell.
@@ -35,8 +37,10 @@ class Rendered:
                     yield file["dest"], self._text(role, file, own)
 
     def _text(self, role, file, own):
+        if "file" in file:
+            return (role / "files" / file["file"]).read_text()
         if "template" not in file:
-            return str(file["content"])
+            return literal(file["content"])
         source = role / "templates" / file["template"]
         templar = Templar(loader=self._loader, variables={**self._variables, **own})
         return templar.template(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -69,9 +70,9 @@ def test_traces_are_found_where_all_is_served(cluster):
 
 def test_a_cluster_with_pop3_alone_is_watched_by_it(cluster):
     nodes = rendered(cluster("ideal", dovecot_protocols=["pop3", "lmtp"]))
-    monitor = nodes["director1"].files["/usr/local/libexec/mailcluster-dovecot/monitor"]
-    assert "PORT = 11110\n" in monitor and "SESSIONS, DELIVERIES = [110], [24]" in monitor
-    assert 'sendall(b"QUIT\\r\\n")' in monitor and 'startswith(b"+OK")' in monitor
+    monitor = json.loads(nodes["director1"].files["/etc/mailcluster-dovecot/monitor.json"])
+    assert (monitor["port"], monitor["sessions"], monitor["deliveries"]) == (11110, [110], [24])
+    assert (monitor["farewell"], monitor["greeting"]) == ("QUIT", "+OK")
     assert "show stat pop3 4 -1" in nodes["lb1"].files["/usr/local/libexec/mailcluster-dovecot/check-service"]
     assert "port = 11110" in nodes["a1"].dovecot and "health_lmtp" not in nodes["a1"].dovecot
     assert re.findall(r"^listen (\w+)", nodes["lb1"].files["/etc/haproxy/haproxy.cfg"], re.MULTILINE)[:3] == [

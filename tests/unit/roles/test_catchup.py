@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from pathlib import Path
 
-import jinja2
 import pytest
-
-TEMPLATE = Path(__file__).resolve().parents[3] / "roles/replication/templates/catchup.py.j2"
-
-
-def rendered(node):
-    environment = jinja2.Environment()
-    environment.filters.update(to_json=json.dumps, split=str.split)
-    source = environment.from_string(TEMPLATE.read_text()).render(
-        ansible_managed="", inventory_hostname=node, dovecot_doveadm_port=12345, dovecot_replication_transport="tcp",
-        dovecot_replication_catchup_spread=0, dovecot_replication_dsync_parameters="-d -N",
-        __dovecot_self={"partition": "pair"}, __dovecot_partner={"address": "198.51.100.32"},
-        __dovecot_topology={"partitions": {"pair": ["mail1", "mail2"]}})
-    namespace = {"__name__": "catchup"}
-    exec(compile(source, str(TEMPLATE), "exec"), namespace)
-    return namespace
+from programs import program as load
 
 
 @pytest.fixture
 def program():
-    """With all users in this node's share."""
-    namespace = rendered("mail1")
-    namespace["is_mine"] = lambda user: True
-    return namespace
+    return load("replication", "catchup")
+
+
+def settings(program, share=0):
+    return program.Settings(spread=0, share=share, parameters=["-d", "-N"], partner="198.51.100.32:12345")
 
 
 class Node:
@@ -63,13 +47,13 @@ class Node:
 
 @pytest.fixture
 def run(program, monkeypatch, capsys):
-    """Exit status and lines of a catch-up on a node."""
-    monkeypatch.setattr("sys.argv", ["catchup", "--now"])
-    monkeypatch.setitem(program, "SETTLE", 0)
+    """Exit status and lines of a catch-up on a node that has all users in its share."""
+    monkeypatch.setattr(program, "SETTLE", 0)
+    monkeypatch.setattr(program.CatchUp, "is_mine", lambda _self, _user: True)
 
     def run(node):
-        monkeypatch.setitem(program, "doveadm", node.doveadm)
-        return program["main"](), capsys.readouterr().out.splitlines()
+        monkeypatch.setattr(program, "doveadm", node.doveadm)
+        return program.CatchUp(settings(program)).run(now=True), capsys.readouterr().out.splitlines()
 
     return run
 
@@ -135,6 +119,6 @@ def test_who_is_not_in_a_list_that_is_cut_is_not_said_to_be_gone(run):
     assert any(line.startswith("failed: alice") for line in run(node)[1])
 
 
-def test_each_user_is_one_of_the_two_nodes_affair():
-    is_mine = rendered("mail1")["is_mine"], rendered("mail2")["is_mine"]
+def test_each_user_is_one_of_the_two_nodes_affair(program):
+    is_mine = [program.CatchUp(settings(program, share)).is_mine for share in (0, 1)]
     assert {tuple(mine(f"user{number}") for mine in is_mine) for number in range(20)} == {(True, False), (False, True)}

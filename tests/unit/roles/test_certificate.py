@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from programs import program as load
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "roles/server/templates"
 
@@ -31,23 +32,20 @@ def render(name, **variables):
 class World:
     """A node whose Dovecot shows what it has read last."""
 
-    def __init__(self, folder, roles=("server",)):
+    def __init__(self, folder, director=False):
         self.folder, self.live = folder, folder / "live"
         self.live.mkdir()
         self.old, self.new = make(folder / "1", "old"), make(folder / "2", "new")
         self.point_to(self.old)
-        source = render("certificate.py.j2", dovecot_tls_cert_file=str(self.live / "cert.pem"),
-                        dovecot_tls_key_file=str(self.live / "key.pem"), dovecot_ports={"imaps": 993}, __dovecot_roles=roles,
-                        __dovecot_asked={"protocol": "imap"})
-        self.program = {"__name__": "certificate"}
-        exec(compile(source, "certificate", "exec"), self.program)
+        self.program = load("server", "certificate")
+        self.settings = self.program.Settings(
+            certificate=str(self.live / "cert.pem"), key=str(self.live / "key.pem"), port=993, ring=director)
         self.reloads = 0
         self.ring = [True]  # the last one stays
         self.shown = None
         self.read()
-        self.program.update(
-            served=lambda: self.shown, reload=self.reload, ring_is_synced=self.ring_is_synced, SETTLE=0, PATIENCE=0,
-            DEPLOYMENTS=str(folder / "deployments"))
+        self.program.SETTLE = self.program.PATIENCE = 0
+        self.program.DEPLOYMENTS = folder / "deployments"
 
     def point_to(self, folder, names=("cert.pem", "key.pem")):
         """As certbot does: another link in the place of the one that is there."""
@@ -66,8 +64,11 @@ class World:
     def ring_is_synced(self):
         return self.ring.pop(0) if len(self.ring) > 1 else self.ring[0]
 
+    def served(self):
+        return self.shown
+
     def run(self):
-        return self.program["main"]()
+        return self.program.run(self)
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_what_a_deployment_has_installed_in_part_is_not_brought_into_force(world
 
 
 def test_a_director_does_not_reload_while_the_ring_is_out_of_sync(tmp_path, capsys):
-    director = World(tmp_path, ("server", "director"))
+    director = World(tmp_path, director=True)
     director.point_to(director.new)
     director.ring = [False]
     assert (director.run(), director.reloads) == (1, 0)

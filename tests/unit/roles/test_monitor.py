@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 
-import jinja2
 import pytest
+from programs import program as load
 
-TEMPLATE = Path(__file__).resolve().parents[3] / "roles/director/templates/monitor.py.j2"
 A1, A2, B1 = "a1", "a2", "b1"
+SETTINGS = {
+    "interval": 1, "timeout": 2, "fall": 3, "rise": 3, "hold": 60, "hold_timeout": 8, "port": 11143, "greeting": "* OK",
+    "farewell": "a LOGOUT", "agent_port": 12346, "sessions": [143, 110, 4190], "deliveries": [24]}
+
+
+MONITOR = load("director", "monitor")
+Backend = MONITOR.Backend
 
 
 @pytest.fixture(scope="module")
 def monitor():
-    environment = jinja2.Environment()
-    environment.filters.update(to_json=json.dumps, extract=lambda key, container: container[key])
-    source = environment.from_string(TEMPLATE.read_text()).render(
-        ansible_managed="", dovecot_director_monitor_interval=1, dovecot_director_monitor_timeout=2,
-        dovecot_director_monitor_fall=3, dovecot_director_monitor_rise=3, dovecot_director_monitor_hold=60,
-        dovecot_director_monitor_hold_timeout=8,
-        dovecot_agent_port=12346, __dovecot_health_ports={"imap": 11143}, dovecot_protocols=["imap", "pop3", "lmtp", "sieve"],
-        __dovecot_asked={"protocol": "imap", "greeting": "* OK", "farewell": "a LOGOUT"},
-        dovecot_ports={"imap": 143, "pop3": 110, "sieve": 4190, "lmtp": 24})
-    namespace = {"__name__": "monitor"}
-    exec(compile(source, str(TEMPLATE), "exec"), namespace)
-    return SimpleNamespace(**namespace)
+    return MONITOR
+
+
+@pytest.fixture(scope="module")
+def rules(monitor):
+    return monitor.Rules(monitor.Settings(**SETTINGS))
 
 
 @pytest.fixture
-def decide(monitor):
-    return monitor.decide
+def decide(rules):
+    return rules.decide
 
 
-ALL_UP = {A1: ("a", True), A2: ("a", True), B1: ("b", True)}
+ALL_UP = {A1: Backend("a", True), A2: Backend("a", True), B1: Backend("b", True)}
 HEALTHY = {A1: 9, A2: 9, B1: 9}
 
 
@@ -59,47 +56,47 @@ def test_a_partition_that_does_not_answer_at_all_is_left_alone(decide):
 
 
 def test_a_partner_that_an_operator_took_out_does_not_count(decide):
-    assert decide({**ALL_UP, A2: ("a", False)}, {**HEALTHY, A1: -9}, set()) == []
+    assert decide({**ALL_UP, A2: Backend("a", False)}, {**HEALTHY, A1: -9}, set()) == []
 
 
 def test_what_the_monitor_took_out_is_put_back_after_three_successes(decide):
-    down = {**ALL_UP, A1: ("a", False)}
+    down = {**ALL_UP, A1: Backend("a", False)}
     assert decide(down, {**HEALTHY, A1: 2}, {A1}) == []
     assert decide(down, {**HEALTHY, A1: 3}, {A1}) == [("up", A1)]
 
 
 def test_what_an_operator_took_out_stays_out(decide):
-    assert decide({**ALL_UP, A1: ("a", False)}, {**HEALTHY, A1: 99}, set()) == []
+    assert decide({**ALL_UP, A1: Backend("a", False)}, {**HEALTHY, A1: 99}, set()) == []
 
 
 def test_when_a_backend_goes_out_the_others_of_its_partition_get_its_users(monitor):
-    after = {**ALL_UP, A1: ("a", False)}
+    after = {**ALL_UP, A1: Backend("a", False)}
     assert monitor.receivers(ALL_UP, after) == {A2}
 
 
 def test_when_a_backend_is_removed_the_others_of_its_partition_get_its_users(monitor):
-    assert monitor.receivers(ALL_UP, {A2: ("a", True), B1: ("b", True)}) == {A2}
+    assert monitor.receivers(ALL_UP, {A2: Backend("a", True), B1: Backend("b", True)}) == {A2}
 
 
 def test_nobody_gets_users_while_nothing_changes_or_a_backend_comes_back(monitor):
-    down = {**ALL_UP, A1: ("a", False)}
+    down = {**ALL_UP, A1: Backend("a", False)}
     assert monitor.receivers({}, ALL_UP) == set()
     assert monitor.receivers(down, down) == set()
     assert monitor.receivers(down, ALL_UP) == set()
 
 
-def test_a_silent_backend_has_failed_unless_it_may_be_slow(monitor):
-    assert monitor.count(5, monitor.SILENT, False) == -1
-    assert monitor.count(-1, monitor.SILENT, False) == -2
+def test_a_silent_backend_has_failed_unless_it_may_be_slow(monitor, rules):
+    assert rules.count(5, monitor.SILENT, False) == -1
+    assert rules.count(-1, monitor.SILENT, False) == -2
 
 
-def test_a_backend_that_may_be_slow_has_more_time_and_is_out_when_that_is_over(monitor):
-    assert monitor.count(5, monitor.SILENT, True) == -3
-    assert monitor.count(-9, monitor.SILENT, True) == -9
+def test_a_backend_that_may_be_slow_has_more_time_and_is_out_when_that_is_over(monitor, rules):
+    assert rules.count(5, monitor.SILENT, True) == -3
+    assert rules.count(-9, monitor.SILENT, True) == -9
 
 
-def test_a_backend_that_may_be_slow_and_is_dead_has_failed(monitor):
-    assert monitor.count(-2, monitor.DEAD, True) == -3
+def test_a_backend_that_may_be_slow_and_is_dead_has_failed(monitor, rules):
+    assert rules.count(-2, monitor.DEAD, True) == -3
 
 
 @pytest.fixture
@@ -107,61 +104,62 @@ def checks(monitor, monkeypatch):
     """Checks of backends that say what they are told to, or nothing until then."""
     told = {host: Event() for host in ALL_UP}
 
-    def check(host, patience):
+    def check(_self, host, patience):
         return monitor.GREETS if told[host].wait(patience) else monitor.SILENT
 
-    for name, value in {"check": check, "TIMEOUT": 0.1, "HOLD_TIMEOUT": 0.5}.items():
-        monkeypatch.setitem(monitor.Checks.look.__globals__, name, value)
+    monkeypatch.setattr(monitor.Checks, "check", check)
     with ThreadPoolExecutor() as pool:
-        yield monitor.Checks(pool), told
+        yield monitor.Checks(monitor.Settings(**{**SETTINGS, "timeout": 0.1, "hold_timeout": 0.5}), pool), told
 
 
-def test_while_a_backend_has_time_for_its_greeting_the_others_are_looked_at(checks, monitor):
+def test_while_a_backend_has_time_for_its_greeting_the_others_are_looked_at(checks, monitor, rules):
     look, told = checks
     told[A1].set(), told[B1].set()
     streaks = dict(HEALTHY)
     seen = look.look(ALL_UP, {A2}, streaks)
     assert set(seen) == {A1, B1} and streaks == {A1: 10, A2: 0, B1: 10}
-    assert monitor.decide(ALL_UP, {**streaks, A1: -9}, set()) == [], "the users of another went to one that says nothing yet"
+    assert rules.decide(ALL_UP, {**streaks, A1: -9}, set()) == [], "the users of another went to one that says nothing yet"
     told[A2].set()
     assert look.look(ALL_UP, {A2}, streaks)[A2] == monitor.GREETS and streaks[A2] == 1
 
 
-def test_a_backend_that_hangs_right_after_it_got_users_is_taken_out_when_its_time_is_over(checks, monitor):
+def test_a_backend_that_hangs_right_after_it_got_users_is_taken_out_when_its_time_is_over(checks, rules):
     look, told = checks
     told[A1].set(), told[B1].set()
     streaks, rounds = dict(HEALTHY), 0
-    while monitor.decide(ALL_UP, streaks, set()) != [("down", A2)]:
+    while rules.decide(ALL_UP, streaks, set()) != [("down", A2)]:
         look.look(ALL_UP, {A2}, streaks)
         rounds += 1
         assert rounds < 10
     assert rounds > 3, "it had no more time than others"
 
 
+def checks_at(monitor, port):
+    return monitor.Checks(monitor.Settings(**{**SETTINGS, "port": port}), None)
+
+
 @pytest.mark.parametrize("said, seen", [(b"* OK Dovecot ready.\r\n", "greets"), (b"", "silent"), (b"* BYE\r\n", "dead")])
-def test_what_a_check_sees_of_a_backend_that_takes_connections(monitor, monkeypatch, said, seen):
+def test_what_a_check_sees_of_a_backend_that_takes_connections(monitor, said, seen):
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
-        monkeypatch.setitem(monitor.check.__globals__, "PORT", server.getsockname()[1])
-        checked = pool.submit(monitor.check, "127.0.0.1", 0.5)
+        checked = pool.submit(checks_at(monitor, server.getsockname()[1]).check, "127.0.0.1", 0.5)
         connection, _address = server.accept()
         with connection:
             connection.sendall(said)
             assert checked.result() == seen
 
 
-def test_what_a_check_sees_where_nobody_listens(monitor, monkeypatch):
+def test_what_a_check_sees_where_nobody_listens(monitor):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    monkeypatch.setitem(monitor.check.__globals__, "PORT", port)
-    assert monitor.check("127.0.0.1", 0.5) == "dead"
+    assert checks_at(monitor, port).check("127.0.0.1", 0.5) == "dead"
 
 
-def test_a_delivery_to_a_backend_that_is_gone_ends_and_a_session_once_the_backend_is_out(monitor):
+def test_a_delivery_to_a_backend_that_is_gone_ends_and_a_session_once_the_backend_is_out(monitor, rules):
     deliveries, sessions = [24], [143, 110, 4190]
-    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -2}, {})) == {}
-    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3}, {})) == {A1: deliveries}
-    out = {**ALL_UP, A1: ("a", False)}
-    assert dict(monitor.gone(out, {**HEALTHY, A1: -3}, {A1: monitor.DEAD})) == {A1: deliveries + sessions}
+    assert dict(rules.gone(ALL_UP, {**HEALTHY, A1: -2}, {})) == {}
+    assert dict(rules.gone(ALL_UP, {**HEALTHY, A1: -3}, {})) == {A1: deliveries}
+    out = {**ALL_UP, A1: Backend("a", False)}
+    assert dict(rules.gone(out, {**HEALTHY, A1: -3}, {A1: monitor.DEAD})) == {A1: deliveries + sessions}
 
 
 LISTED = """username\tproto\tsrc ip\tdest ip\tport
@@ -183,18 +181,18 @@ def test_a_session_strays_when_the_ring_sends_its_user_elsewhere(monitor):
 def test_of_a_user_whom_the_ring_does_not_know_a_session_strays_at_a_backend_that_takes_nobody(monitor):
     sessions = {("alice", "a1"), ("bob", "a2")}
     assert monitor.find_strays(sessions, {}, ALL_UP) == set()
-    assert monitor.find_strays(sessions, {}, {**ALL_UP, A1: ("a", False)}) == {("alice", "a1")}
+    assert monitor.find_strays(sessions, {}, {**ALL_UP, A1: Backend("a", False)}) == {("alice", "a1")}
 
 
 def test_who_is_assigned_to_a_backend_that_was_taken_down_without_a_flush_stays(monitor):
-    assert monitor.find_strays({("alice", "a1")}, {"alice": "a1"}, {**ALL_UP, A1: ("a", False)}) == set()
+    assert monitor.find_strays({("alice", "a1")}, {"alice": "a1"}, {**ALL_UP, A1: Backend("a", False)}) == set()
 
 
-def test_a_backend_without_room_is_taken_out_and_its_connections_are_left_to_the_flush(monitor):
-    assert monitor.count(0, monitor.FULL, False) == -1
-    assert monitor.decide(ALL_UP, {**HEALTHY, A1: -3}, set()) == [("down", A1)]
-    assert dict(monitor.gone(ALL_UP, {**HEALTHY, A1: -3}, {A1: monitor.FULL})) == {}
+def test_a_backend_without_room_is_taken_out_and_its_connections_are_left_to_the_flush(monitor, rules):
+    assert rules.count(0, monitor.FULL, False) == -1
+    assert rules.decide(ALL_UP, {**HEALTHY, A1: -3}, set()) == [("down", A1)]
+    assert dict(rules.gone(ALL_UP, {**HEALTHY, A1: -3}, {A1: monitor.FULL})) == {}
 
 
-def test_when_neither_has_room_both_stay(monitor):
-    assert monitor.decide(ALL_UP, {A1: -9, A2: -9, B1: 9}, set()) == []
+def test_when_neither_has_room_both_stay(rules):
+    assert rules.decide(ALL_UP, {A1: -9, A2: -9, B1: 9}, set()) == []

@@ -7,26 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
-import jinja2
 import pytest
-
-TEMPLATE = Path(__file__).resolve().parents[3] / "roles/replication/templates/partner.py.j2"
+from programs import program as load
 
 
 @pytest.fixture(scope="module")
 def program():
-    environment = jinja2.Environment()
-    environment.filters["to_json"] = json.dumps
-    source = environment.from_string(TEMPLATE.read_text()).render(
-        ansible_managed="", dovecot_doveadm_port=12345, dovecot_replication_transport="tcp",
-        __dovecot_partner={"name": "mail2", "address": "198.51.100.32"},
-        __dovecot_topology={"vip": {"address": "198.51.100.10"}}, __dovecot_roles=["replication", "service_address"],
-        __dovecot_ahead_file="/run/ahead")
-    namespace = {"__name__": "partner"}
-    exec(compile(source, str(TEMPLATE), "exec"), namespace)
-    return namespace
+    return load("replication", "partner")
 
 
 class World:
@@ -42,18 +30,22 @@ class World:
         self.listed, self.complete = {"alice", "bob"}, True  # by the user database
         self.listings = 0
         self.asked = 0  # times that the partner was
-        self.syncs, self.ended = {}, []  # processes that synchronise, with what each has received; those that were ended
-        self.watch = program["Watch"](
-            self.replicator, self.listing, self.answers, lambda: dict(self.syncs), self.end, lambda: self.vip_here,
-            self.said.append, lambda: self.now)
+        self.syncing, self.ended = {}, []  # processes that synchronise, with what each has received; those that were ended
+        self.watch = program.Watch(self, "mail2", self.said.append, lambda: self.now)
 
     def answers(self):
         self.asked += 1
         return self.partner_answers
 
+    def holds_vip(self):
+        return self.vip_here
+
+    def syncs(self):
+        return dict(self.syncing)
+
     def end(self, process):
         self.ended.append(process)
-        self.syncs.pop(process, None)
+        self.syncing.pop(process, None)
 
     def listing(self):
         self.listings += 1
@@ -112,7 +104,7 @@ LOST, RESUMED, NEW = 11, 12, 13  # processes
 
 def test_syncs_that_wait_for_a_partner_that_is_gone_end(world):
     world.rounds(3)
-    world.syncs, world.partner_answers = {LOST: 1}, False
+    world.syncing, world.partner_answers = {LOST: 1}, False
     world.rounds(1)
     assert world.ended == []
     world.rounds(1)
@@ -125,18 +117,18 @@ def test_a_sync_that_finds_the_partner_back_before_the_watch_does_goes_on(world)
     world.rounds(3)
     world.partner_answers = False
     world.rounds(3)
-    world.syncs = {NEW: 0}
+    world.syncing = {NEW: 0}
     world.rounds(1)
-    world.partner_answers, world.syncs = True, {NEW: 50}
+    world.partner_answers, world.syncing = True, {NEW: 50}
     world.rounds(20)
     assert world.ended == []
 
 
 def test_after_a_short_outage_what_has_not_gone_on_ends_and_nothing_else(world):
     world.rounds(3)
-    world.syncs, world.partner_answers = {LOST: 100, RESUMED: 100}, False
+    world.syncing, world.partner_answers = {LOST: 100, RESUMED: 100}, False
     world.rounds(1)
-    world.partner_answers, world.syncs = True, {LOST: 100, RESUMED: 101, NEW: 0}
+    world.partner_answers, world.syncing = True, {LOST: 100, RESUMED: 101, NEW: 0}
     world.rounds(3)
     assert world.ended == []
     world.rounds(20)
@@ -152,15 +144,16 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
 """
 
 
-def test_processes_that_synchronise_are_known_by_their_connection_and_killed(program, monkeypatch):
+def test_processes_that_synchronise_are_known_by_their_connection_and_killed(program):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setitem(program, "PARTNER", server.getsockname())
+        address, port = server.getsockname()
+        node = program.Node(program.Settings(name="mail2", address=address, port=port, tls=False, vip="", ahead=""))
         process = subprocess.Popen([sys.executable, "-c", WAITS, str(server.getsockname()[1])])
         with server.accept()[0]:
-            assert program["syncs"]() == {process.pid: 0}
-            program["end"](process.pid)
+            assert node.syncs() == {process.pid: 0}
+            node.end(process.pid)
             assert process.wait(5) == -signal.SIGKILL
-            program["end"](process.pid)
+            node.end(process.pid)
 
 
 def test_each_change_is_said_once(world):
@@ -221,9 +214,9 @@ def test_who_has_just_got_the_vip_is_ahead_before_the_partner_is_asked(world):
 
 
 def test_a_program_that_hangs_is_trouble_of_this_node(program, monkeypatch):
-    monkeypatch.setitem(program, "OWN_TIMEOUT", 0.1)
-    with pytest.raises(program["Failed"], match="sleep 5 gave no answer"):
-        program["output_of"]("sleep", "5")
+    monkeypatch.setattr(program, "OWN_TIMEOUT", 0.1)
+    with pytest.raises(program.Failed, match="sleep 5 gave no answer"):
+        program.output_of("sleep", "5")
 
 
 def test_a_synchronisation_in_the_same_second_in_which_it_was_queued_counts(world):
@@ -345,8 +338,8 @@ def test_a_whole_list_is_asked_for_once(world):
 def test_a_list_is_whole_when_doveadm_says_so(program, monkeypatch):
     for status, complete in ((0, True), (75, False)):
         done = subprocess.CompletedProcess([], status, "alice\nbob\n", "")
-        monkeypatch.setitem(program, "run", lambda *argv, done=done: done)
-        assert program["listing"]() == ({"alice", "bob"}, complete)
+        monkeypatch.setattr(program, "run", lambda *argv, done=done: done)
+        assert program.Node(None).listing() == ({"alice", "bob"}, complete)
 
 
 class Ended(Exception):
@@ -355,13 +348,16 @@ class Ended(Exception):
 
 def test_the_arrival_of_the_vip_is_told_at_once_and_once(program, monkeypatch):
     seen, told = [True, True, False, True, True, False], []
-    monkeypatch.setitem(program, "write", lambda ahead, before: told.append((ahead, before)))
+    monkeypatch.setattr(program, "write", lambda _file, ahead, before: told.append((ahead, before)))
 
-    def holds_vip():
-        if not seen:
-            raise Ended
-        return seen.pop(0)
+    class Node:
+        @staticmethod
+        def holds_vip():
+            if not seen:
+                raise Ended
+            return seen.pop(0)
+
     with pytest.raises(Ended):
-        program["note_arrivals"](holds_vip, lambda _seconds: None)
+        program.note_arrivals(Node, None, lambda _seconds: None)
     # not when the watch starts, which says then what holds
     assert told == [(True, None)]

@@ -129,3 +129,13 @@ def test_arguments_are_shown_without_contents():
     args = {"role": "r", "files": [{"dest": "/a", "content": "geheim", "secret": True}]}
     assert config.shown(args) == {"role": "r", "files": [{"dest": "/a", "secret": True}]}
     assert args["files"][0]["content"] == "geheim"
+
+
+def test_a_file_goes_as_it_is_and_a_mapping_as_json(play):
+    folder = play.templates.parent / "files"
+    folder.mkdir()
+    (folder / "program.py").write_text("print('{{ this is no template }}')\n")
+    play.run([{"dest": "program", "file": "program.py", "mode": "0755"},
+              {"dest": "settings.json", "content": {"port": "{{ 11000 + 143 }}", "names": "{{ ['a'] }}"}}])
+    assert (play.root / "out/program").read_text() == "print('{{ this is no template }}')\n"
+    assert json.loads((play.root / "out/settings.json").read_text()) == {"port": 11143, "names": ["a"]}

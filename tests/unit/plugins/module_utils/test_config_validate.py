@@ -45,7 +45,7 @@ def test_a_problem_in_words():
 
 
 def test_where_a_file_comes_from():
-    wanted = {"/a": Wanted(b"", template="a.j2"), "/b": Wanted(b"")}
+    wanted = {"/a": Wanted(b"", source="template a.j2"), "/b": Wanted(b"")}
     manifest = {
         "/c": {"role": "server", "sha256": digest(b"ours")},
         "/d": {"role": "server", "sha256": digest(b"ours")},

@@ -338,7 +338,7 @@ def test_a_full_disk_is_a_refusal_with_the_old_files_in_place(host, monkeypatch)
         ({"etc/a": "x"}, "not a plain absolute path"),
         ({"/etc/../a": "x"}, "not a plain absolute path"),
         ({"/etc/": "x"}, "not a plain absolute path"),
-        ({A: {"content": None}}, "neither template nor content"),
+        ({A: {"content": None}}, "neither template, file nor content"),
         ({A: {"content": "x", "mode": "u=rw"}}, "is not octal"),
     ],
 )

@@ -1,23 +1,34 @@
-{# A program on the node; this line keeps the template itself from being taken for one. #}
 #!/usr/bin/python3
-# {{ ansible_managed }}
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Tells the replicator of the users whom the mail processes have noted (changed.lua), since Dovecot itself does not.
 
-A user is an empty file in FOLDER. It goes before the replicator is told: what changes from then on is noted anew. While
+A user is an empty file in the folder. It goes before the replicator is told: what changes from then on is noted again. While
 Dovecot does not run, or its pipe is full, the files stay; nothing is lost, and nobody waits.
 """
+
+from __future__ import annotations
 
 import os
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-FOLDER = {{ __dovecot_changed_folder | to_json }}
-PIPE = "/run/dovecot/replication-notify-fifo"
+import node_program
+
+PIPE = Path("/run/dovecot/replication-notify-fifo")
 INTERVAL = 0.5  # seconds; Dovecot waits as long with what it tells by itself
 
 
-def pass_on(folder, pipe):
+@dataclass(frozen=True)
+class Settings:
+    folder: str  # where users are noted
+
+
+def pass_on(folder: Path, pipe: Path) -> int:
     """Tells of all who are noted, as far as the pipe takes it; how many that were."""
     names = os.listdir(folder)
     if not names:
@@ -27,11 +38,11 @@ def pass_on(folder, pipe):
     stream = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     try:
         for name in names:
-            os.unlink(os.path.join(folder, name))
+            (folder / name).unlink()
             try:
                 os.write(stream, unquote_to_bytes(name) + b"\tlow\n")
             except OSError:
-                note(folder, name)
+                (folder / name).touch(mode=0o600)
                 raise
             told += 1
     finally:
@@ -39,20 +50,16 @@ def pass_on(folder, pipe):
     return told
 
 
-def note(folder, name):
-    os.close(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o600))
-
-
-def main():
-    trouble = ""
+def main() -> None:
+    folder, trouble = Path(Settings(**node_program.settings_of("changes")).folder), ""
     while True:
         try:
-            pass_on(FOLDER, PIPE)
+            pass_on(folder, PIPE)
             trouble = ""
         except OSError as error:
             if str(error) != trouble:
                 trouble = str(error)
-                print("expunges wait to be told to the replicator: %s" % trouble, file=sys.stderr, flush=True)
+                print(f"expunges wait to be told to the replicator: {trouble}", file=sys.stderr, flush=True)
         time.sleep(INTERVAL)
 
 
