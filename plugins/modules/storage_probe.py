@@ -136,12 +136,14 @@ clock_difference:
   type: float
 """
 
+import inspect
 import json
 import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _storage_program
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at, not_in_force
 
 UNIT = "mailcluster-dovecot-probe.service"
@@ -162,55 +164,12 @@ ARGUMENTS = {
     "timeout": {"type": "int", "default": 60},
 }
 
-# The programs run as the mail user in processes of their own: one that waits for a dead server is left behind.
-WRITE = r"""
-import json, os, sys, time
-path, root = sys.argv[1:]
-told = {"owner": [os.stat(root).st_uid, os.stat(root).st_gid]}
-try:
-    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    begin = time.time()
-    os.write(file, b"probe\n")
-    os.fsync(file)
-    told["clock"] = [begin, os.fstat(file).st_mtime, time.time()]
-except OSError as error:
-    told["error"] = str(error.strerror)
-print(json.dumps(told))
-"""
-HOLD = r"""
-import fcntl, os, signal, sys
-kind, path = sys.argv[1:]
-def end(*_signal):
-    os.unlink(path)
-    raise SystemExit
-signal.signal(signal.SIGTERM, end)
-file = open(path, "r+b")
-(fcntl.lockf if kind == "fcntl" else fcntl.flock)(file, fcntl.LOCK_EX)
-while True:
-    signal.pause()
-"""
-SEE = r"""
-import fcntl, json, sys, time
-kind, limit, paths = sys.argv[1], time.monotonic() + float(sys.argv[2]), sys.argv[3:]
-lock = fcntl.lockf if kind == "fcntl" else fcntl.flock
-def look(path):
-    try:
-        with open(path, "r+b") as file:
-            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return "unlocked"
-    except FileNotFoundError:
-        return "hidden"
-    except BlockingIOError:
-        return "locked"
-    except OSError as error:
-        return "error: %s" % error.strerror
-told = {path: look(path) for path in paths}
-while set(told.values()) - {"locked"} and time.monotonic() < limit:
-    time.sleep(0.2)
-    told = {path: look(path) for path in paths}
-print(json.dumps([told[path] for path in paths]))
-"""
 PATIENCE = 10  # seconds until a lock must be seen
+
+
+def program(*words):
+    """A command line that does something on the storage."""
+    return [sys.executable, "-c", inspect.getsource(_storage_program)] + list(words)
 
 
 class Probe:
@@ -222,12 +181,12 @@ class Probe:
     def file_of(self, name):
         return os.path.join(self.params["path"], ".mailcluster-probe.%s.%s" % (name, self.params["run"]))
 
-    def ask(self, program, *words):
-        """What a program prints that runs as the mail user; fails when the storage does not let it end."""
+    def ask(self, *words):
+        """What the program tells, as the mail user; fails when the storage does not let it end."""
         params = self.params
         status, out, err = self.module.run_command(
             ["timeout", "--kill-after=1", str(params["timeout"]), "setpriv", "--reuid=%d" % params["uid"],
-             "--regid=%d" % params["gid"], "--clear-groups", sys.executable, "-c", program] + list(words))
+             "--regid=%d" % params["gid"], "--clear-groups"] + program(*words))
         if status in (124, 137):
             self.refuse(["%s does not answer after %d s: is its server up, and reached from here? See 'journalctl -u %s', and "
                          "run again" % (params["source"], params["timeout"], params["unit"])])
@@ -247,20 +206,20 @@ class Probe:
         wrong = mount_complaints(mount, self.params)
         if wrong:
             self.refuse(wrong)
-        told = self.ask(WRITE, self.file_of(self.params["name"]), self.params["path"])
+        told = self.ask("write", self.file_of(self.params["name"]), self.params["path"])
         nfs = mount["filesystem"].startswith("nfs")
         wrong = writing_complaints(told, self.params, nfs)
         if wrong:
             self.refuse(wrong)
         self.module.run_command(
             ["systemd-run", "--quiet", "--collect", "--unit=" + UNIT, "--uid=%d" % self.params["uid"],
-             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120", sys.executable, "-c", HOLD,
-             self.params["lock"], self.file_of(self.params["name"])], check_rc=True)
+             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120"]
+            + program("hold", self.params["lock"], self.file_of(self.params["name"])), check_rc=True)
         return {"mount": mount, "clock_difference": round(ahead(told["clock"]), 3) if nfs else None}
 
     def see(self):
         others = self.params["others"]
-        found = self.ask(SEE, self.params["lock"], str(PATIENCE), *[self.file_of(name) for name in others]) if others else []
+        found = self.ask("see", self.params["lock"], str(PATIENCE), *[self.file_of(name) for name in others]) if others else []
         wrong = [complaint for complaint in (lock_complaint(name, state, self.params) for name, state in zip(others, found))
                  if complaint]
         if wrong:
