@@ -32,7 +32,7 @@ _value:
   sample: [dovecot-fts-xapian]
 """
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import PLUGIN_PACKAGES
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._dovecot_rules import PLUGIN_PACKAGES
 
 
 def plugin_packages(plugins):

@@ -15,8 +15,10 @@ from __future__ import annotations
 import os
 import re
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import LIBEXEC_DIR, Problem, locate
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import limited
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._dovecot_rules import LIBEXEC_DIR
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._staged_files import locate
 
 SECONDS = 10
 END = "mailcluster-read"

@@ -10,8 +10,9 @@ import re
 import shlex
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check, Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, digest
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
 
 SHORTEST_SECRET = 6
 MOST_LINES = 20

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases as databases
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_dovecot as dovecot
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _doveconf as doveconf
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import validate
 
@@ -101,13 +101,13 @@ def test_whatever_it_says_can_be_read(said):
 
 
 def test_each_file_is_asked_about_once_in_all_its_uses():
-    config = dovecot.parse(CONFIG % {"path": LDAP, "driver": "ldap"})
+    config = doveconf.parse(CONFIG % {"path": LDAP, "driver": "ldap"})
     assert databases.asked(config) == {("ldap", LDAP): {"passdb", "userdb"}}
 
 
 def test_the_end_comes_after_the_file():
     text = databases.configuration("ldap", "/t" + LDAP, {"userdb", "passdb"}, "/t")
-    config = dovecot.parse(text)
+    config = doveconf.parse(text)
     assert [(section.kind, section.settings["driver"]) for section in config.sections] == [
         ("passdb", "ldap"), ("userdb", "ldap"), ("userdb", databases.END)]
     assert config.settings["base_dir"] == "/t", "it would write into the folder of the Dovecot that runs"
@@ -133,7 +133,7 @@ class Programs:
 def judged(tmp_path):
     def judge(name, check_mode=False):
         content = recorded(name)[0] if name else ""
-        staged = {dovecot.MAIN: b"passdb {\n}\n", LDAP: content.encode()}
+        staged = {doveconf.MAIN: b"passdb {\n}\n", LDAP: content.encode()}
         for path, text in staged.items():
             (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path[1:]).write_bytes(text)

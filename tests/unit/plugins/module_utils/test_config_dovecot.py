@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_dovecot as dovecot
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _doveconf as doveconf
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _dovecot_rules as rules
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _staged_files as staged_files
 
 TRANSCRIPTS = pathlib.Path(__file__).parent / "transcripts" / "doveconf"
 TREE = "/run/mailcluster-stage-x"
@@ -38,11 +41,11 @@ class Transcript:
 
     @property
     def parsed(self):
-        return dovecot.parse(self.run(["doveconf", "-n", "-P", "-c", TREE + dovecot.MAIN])[1])
+        return doveconf.parse(self.run(["doveconf", "-n", "-P", "-c", TREE + doveconf.MAIN])[1])
 
     @property
     def contents(self):
-        return {dovecot.MAIN: MAIN, FRAGMENT: self.conf}
+        return {doveconf.MAIN: MAIN, FRAGMENT: self.conf}
 
 
 @pytest.mark.parametrize(
@@ -59,9 +62,9 @@ class Transcript:
         ("no_equals", FRAGMENT, 1, "Expecting '{'"),
         ("missing_include", FRAGMENT, 1, "No matches"),
         ("missing_file", FRAGMENT, 1, "Can't open file /etc/ssl/t/nope.crt"),
-        ("unknown_protocol", dovecot.MAIN, None, "Unknown protocol: foo"),
-        ("combination", dovecot.MAIN, None, "mail_nfs_index=yes requires mmap_disable=yes"),
-        ("duplicate_listener", dovecot.MAIN, None, "duplicate listener"),
+        ("unknown_protocol", doveconf.MAIN, None, "Unknown protocol: foo"),
+        ("combination", doveconf.MAIN, None, "mail_nfs_index=yes requires mmap_disable=yes"),
+        ("duplicate_listener", doveconf.MAIN, None, "duplicate listener"),
     ],
 )
 def test_a_refusal_is_one_problem_in_terms_of_the_live_path(name, path, line, words):
@@ -75,7 +78,7 @@ def test_a_refusal_is_one_problem_in_terms_of_the_live_path(name, path, line, wo
 @pytest.mark.parametrize(("name", "path", "line", "words"), [
     ("late_setting", FRAGMENT, 4, "imap_idle_notify_interval would not change the setting inside an earlier filter"),
     ("obsolete_setting", FRAGMENT, 2, "mail_log_max_lines_per_sec has been removed. Remove it."),
-    ("ssl_for_a_part", dovecot.MAIN, None, "SSL is disabled because global ssl=no"),
+    ("ssl_for_a_part", doveconf.MAIN, None, "SSL is disabled because global ssl=no"),
 ])
 def test_a_warning_that_a_setting_does_nothing_is_a_refusal(name, path, line, words):
     check = dovecot.Check(Transcript(name).run, TREE, set())
@@ -92,7 +95,7 @@ def test_a_setting_that_was_only_renamed_is_none():
 @pytest.mark.parametrize("name", ["unknown_variable", "missing_file"])
 def test_doveconf_without_x_would_let_it_pass(name):
     """Why there are two runs."""
-    assert Transcript(name).run(["doveconf", "-n", "-P", "-c", TREE + dovecot.MAIN])[0] == 0
+    assert Transcript(name).run(["doveconf", "-n", "-P", "-c", TREE + doveconf.MAIN])[0] == 0
 
 
 @pytest.mark.parametrize("name", ["accepted", "empty_plugins"])
@@ -128,8 +131,8 @@ def test_settings_are_inherited_from_the_block_around():
 
 @given(st.text())
 def test_parsing_never_fails(text):
-    dovecot.parse(text)
-    dovecot.complaints(text, TREE)
+    doveconf.parse(text)
+    doveconf.complaints(text, TREE)
 
 
 NAMES = st.from_regex(r"[a-z][a-z_]{0,12}", fullmatch=True)
@@ -143,7 +146,7 @@ def test_what_is_printed_is_what_is_parsed(outer, inner):
 
     text = "".join(line(*item) for item in outer.items())
     text += "protocol imap {\n" + "".join("  " + line(*item) for item in inner.items()) + "}\n"
-    config = dovecot.parse(text)
+    config = doveconf.parse(text)
     assert config.settings == outer
     assert config.sections[0].settings == inner
 
@@ -163,7 +166,7 @@ def installed(directory):
 
 def test_plugins_that_are_not_installed_are_named_with_setting_place_and_package():
     transcript = Transcript("accepted")
-    problems = list(dovecot.plugin_problems(transcript.parsed, installed, transcript.contents))
+    problems = list(rules.plugin_problems(transcript.parsed, installed, transcript.contents))
     found = {re.search("plugin '(.*?)'", problem.message).group(1): problem for problem in problems}
     assert set(found) == {"imap_sieve", "nosuch", "sieve", "fts_solr", "sieve_nosuch"}
     assert "mail_plugins of protocol lmtp" in found["sieve"].message
@@ -177,7 +180,7 @@ def test_plugins_that_are_not_installed_are_named_with_setting_place_and_package
 
 def test_an_empty_list_of_plugins_is_fine():
     transcript = Transcript("empty_plugins")
-    assert list(dovecot.plugin_problems(transcript.parsed, installed, transcript.contents)) == []
+    assert list(rules.plugin_problems(transcript.parsed, installed, transcript.contents)) == []
 
 
 @pytest.mark.parametrize(
@@ -192,13 +195,13 @@ def test_an_empty_list_of_plugins_is_fine():
     ],
 )
 def test_which_file_is_a_plugin(name, plugin, right):
-    assert dovecot.is_plugin(name, plugin) is right
+    assert rules.is_plugin(name, plugin) is right
 
 
 def test_another_plugin_directory():
     asked = []
-    config = dovecot.parse("mail_plugin_dir = /opt/modules\nmail_plugins = quota\n")
-    list(dovecot.plugin_problems(config, lambda directory: asked.append(directory) or [], {}))
+    config = doveconf.parse("mail_plugin_dir = /opt/modules\nmail_plugins = quota\n")
+    list(rules.plugin_problems(config, lambda directory: asked.append(directory) or [], {}))
     assert asked == ["/opt/modules"]
 
 
@@ -206,9 +209,9 @@ def test_another_plugin_directory():
 
 
 def test_a_protocol_without_its_program():
-    config = dovecot.parse("protocols = imap pop3\n")
+    config = doveconf.parse("protocols = imap pop3\n")
     there = {"/usr/lib/dovecot/imap", "/usr/lib/dovecot/imap-login", "/usr/lib/dovecot/pop3-login"}
-    problems = list(dovecot.protocol_problems(config, there.__contains__, {}))
+    problems = list(rules.protocol_problems(config, there.__contains__, {}))
     assert len(problems) == 1
     assert "'pop3' needs /usr/lib/dovecot/pop3" in problems[0].message
     assert "dovecot-pop3d" in problems[0].message
@@ -217,12 +220,12 @@ def test_a_protocol_without_its_program():
 def test_an_account_that_does_not_exist():
     transcript = Transcript("accepted")
     found = list(
-        dovecot.account_problems(transcript.parsed, lambda name: False, lambda name: False, transcript.contents)
+        rules.account_problems(transcript.parsed, lambda name: False, lambda name: False, transcript.contents)
     )
     assert [problem.message for problem in found] == [
         "user of service auth / unix_listener auth-userdb is 'nosuchuser', and there is no such user on this host"
     ]
-    assert list(dovecot.account_problems(transcript.parsed, lambda name: True, lambda name: True, {})) == []
+    assert list(rules.account_problems(transcript.parsed, lambda name: True, lambda name: True, {})) == []
 
 
 def test_accounts_that_sysusers_will_make():
@@ -239,28 +242,28 @@ def test_accounts_that_sysusers_will_make():
     ],
 )
 def test_combinations_that_doveconf_accepts(text, words):
-    config = dovecot.parse(text)
-    problems = [problem for combination in dovecot.COMBINATIONS for problem in combination(config, {})]
+    config = doveconf.parse(text)
+    problems = [problem for combination in rules.COMBINATIONS for problem in combination(config, {})]
     assert len(problems) == 1
     assert words in problems[0].message
 
 
 def test_combinations_that_are_right():
-    config = dovecot.parse(
+    config = doveconf.parse(
         "ssl = required\nssl_cert = </a\nreplication_dsync_parameters = -d -n Archive/ -l 30\n"
         "namespace archive {\n  prefix = Archive/\n}\n"
     )
-    assert [problem for combination in dovecot.COMBINATIONS for problem in combination(config, {})] == []
+    assert [problem for combination in rules.COMBINATIONS for problem in combination(config, {})] == []
 
 
 def test_certificates_and_keys_are_paired_where_either_is_set():
-    config = dovecot.parse(
+    config = doveconf.parse(
         "ssl_cert = </a.crt\nssl_key = </a.key\n"
         "local_name b {\n  ssl_cert = </b.crt\n}\n"
         "protocol lmtp {\n  mail_plugins = x\n}\n"
         "local 10.0.0.1 {\n  ssl = no\n  ssl_cert = </c.crt\n}\n"
     )
-    pairs = [(section.title, cert, key) for section, dummy, cert, dummy2, key in dovecot.ssl_pairs(config)]
+    pairs = [(section.title, cert, key) for section, dummy, cert, dummy2, key in rules.ssl_pairs(config)]
     assert pairs == [("", "</a.crt", "</a.key"), ("local_name b", "</b.crt", "</a.key")]
 
 
@@ -272,7 +275,7 @@ def test_absolute_paths_lead_into_the_tree():
         "!include /etc/dovecot/x.d/*.conf\n  !include_try local.conf\n"
         "ssl_cert = </etc/a.crt\nssl_key = </etc/b.key\nkey = value </etc/a.crt\n"
     )
-    assert dovecot.redirect(text, "/t", {"/etc/a.crt"}) == (
+    assert staged_files.redirect(text, "/t", {"/etc/a.crt"}) == (
         "!include /t/etc/dovecot/x.d/*.conf\n  !include_try local.conf\n"
         "ssl_cert = </t/etc/a.crt\nssl_key = </etc/b.key\nkey = value </etc/a.crt\n"
     )
@@ -315,7 +318,7 @@ def test_without_a_main_file_there_is_nothing_to_check(tmp_path):
 )
 def test_where_a_word_is_written(setting, word, line):
     contents = {"/x": "mail_plugins = imap_quota\n  mail_plugins = a quota b\nssl_cert = </etc/a.crt\nuser = vmailer\n"}
-    assert dovecot.locate(contents, setting, word) == (("/x", line) if line else (None, None))
+    assert staged_files.locate(contents, setting, word) == (("/x", line) if line else (None, None))
 
 
 # --- certificates, with a scripted openssl
@@ -347,7 +350,7 @@ def pair(tmp_path, cert, key, keys, extra=""):
     for name in keys:
         (root / name).write_text("x")
     check = dovecot.Check(Openssl(keys), str(tree), set(), (), lambda path: str(root) + path)
-    config = dovecot.parse(f"ssl_cert = {cert}\nssl_key = {key}\n{extra}")
+    config = doveconf.parse(f"ssl_cert = {cert}\nssl_key = {key}\n{extra}")
     return check, [problem.message for problem in check.ssl_problems(config)]
 
 

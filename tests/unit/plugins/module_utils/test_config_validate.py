@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_validate as validate
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Problem
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Wanted
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, OnDisk, digest
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
 
 SECRET = "/etc/x/90-secret.conf"
 VEIL = validate.Veil({SECRET: 'doveadm_password = "geheim geheimer"\nuser:{CRYPT}$2y$10$abcdef\n'})

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.filter.user_databases import user_databases
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import unquote
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import unquote
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable
 
