@@ -11,6 +11,7 @@ import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_call import Accounts, Call
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
 from ansible_collections.mailcluster.dovecot.plugins.modules import config
 
@@ -18,7 +19,7 @@ STATE = "/var/lib/mailcluster-dovecot"
 A, B, SECRET = "/etc/x/a.conf", "/etc/x/b.conf", "/etc/x/secret.conf"
 
 
-class NoAccounts(config.Accounts):
+class NoAccounts(Accounts):
     """Everybody is whoever runs the tests."""
 
     def numbers(self, owner, group, path):
@@ -93,7 +94,7 @@ class Host:
         }
         accounts = NoAccounts(check_mode)
         find = {"check": "/bin/check"}.get
-        return config.Call(params, self.validator, find, check_mode, want_diff, self.root, accounts)()
+        return Call(params, self.validator, find, check_mode, want_diff, self.root, accounts)()
 
 
 @pytest.fixture
@@ -349,9 +350,9 @@ def test_bad_input_is_refused_in_words(host, files, words):
 
 def test_an_account_that_is_missing_is_named_but_not_in_check_mode():
     with pytest.raises(ConfigError, match="the owner 'nobody-such' does not exist"):
-        config.Accounts(False).numbers("nobody-such", "root", A)
-    assert config.Accounts(True).numbers("nobody-such", "0", A) == (-1, 0)
-    assert config.Accounts.names(0, 4294967294)[1] == "4294967294"
+        Accounts(False).numbers("nobody-such", "root", A)
+    assert Accounts(True).numbers("nobody-such", "0", A) == (-1, 0)
+    assert Accounts.names(0, 4294967294)[1] == "4294967294"
 
 
 # --- as Ansible runs it

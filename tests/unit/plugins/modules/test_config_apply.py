@@ -12,9 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from mail_server import Script, serving
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_apply import DOVECOT, Apply, DovecotLog
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
-from ansible_collections.mailcluster.dovecot.plugins.modules import config_apply
-from ansible_collections.mailcluster.dovecot.plugins.modules.config_apply import DOVECOT, Apply
 
 STATE = "/var/lib/mailcluster-dovecot"
 CONF = "/etc/dovecot/dovecot.conf"
@@ -585,7 +584,7 @@ def test_a_log_file_is_read_from_where_it_was(tmp_path):
         def run(self, argv):
             return 0, f"{log}\n", ""
 
-    reader = config_apply.DovecotLog(Quiet(), Store(STATE))
+    reader = DovecotLog(Quiet(), Store(STATE))
     assert reader.read() == ""
     log.write_text("master: Error: long ago\nmaster: Error: now\n")
     assert reader.read() == "master: Error: now\n"

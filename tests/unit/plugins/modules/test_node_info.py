@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ansible_collections.mailcluster.dovecot.plugins.modules import node_info
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _node as node_info
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
 
 
