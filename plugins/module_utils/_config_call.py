@@ -135,7 +135,7 @@ class Call:
         if not self.params["validate"]:
             return
         # Not needed on a run that changes nothing, which is most of them.
-        from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import origin, validate
+        from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import Staged, origin, validate
 
         disk = dict(current)
         staged = {}
@@ -150,15 +150,17 @@ class Call:
         try:
             self.store.stage(tree, staged)
             self.warnings += validate(
+                Staged(
+                    tree=tree,
+                    files=staged,
+                    removed=set(the_plan.remove),
+                    secrets=[path for path, entry in the_plan.manifest.items() if entry["secret"]],
+                    describe=lambda path: origin(path, wanted, disk, manifest, self.params["role"]),
+                    live=self.store.live,
+                ),
+                self.params["validate"],
                 self.run,
                 self.find,
-                tree,
-                self.params["validate"],
-                staged,
-                set(the_plan.remove),
-                [path for path, entry in the_plan.manifest.items() if entry["secret"]],
-                lambda path: origin(path, wanted, disk, manifest, self.params["role"]),
-                self.store.live,
                 self.check_mode,
             )
         except ConfigError as error:

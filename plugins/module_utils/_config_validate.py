@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import NamedTuple
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check
@@ -124,17 +125,24 @@ def command_problems(run, command, tree, veil):
     return [Problem("'%s' ended with exit status %d:\n%s" % (command.replace("{tree}", ""), status, text))]
 
 
-def validate(run, find, tree, commands, staged, removed, secrets, describe, live, check_mode=False):
-    """Returns warnings; raises ConfigError with everything that is wrong.
+class Staged(NamedTuple):
+    """A configuration that is not installed yet."""
 
-    find(program) tells whether it is installed; staged: {path: content as bytes}; secrets: the secret paths.
-    """
-    veil = Veil({path: staged[path].decode("utf-8", "replace") for path in secrets if path in staged})
+    tree: str  # the folder where it is
+    files: dict  # path -> content as bytes
+    removed: set  # paths that go
+    secrets: list  # paths of which nothing is shown
+    describe: object  # describe(path) -> where a file comes from, in words
+    live: object  # live(path) -> its place on this host
+
+    def text(self, path):
+        return self.files[path].decode("utf-8", "replace") if path in self.files else ""
+
+
+def validate(staged, commands, run, find, check_mode=False):
+    """Returns warnings; raises ConfigError with everything that is wrong.  find(program) tells whether it is installed."""
+    veil = Veil({path: staged.text(path) for path in staged.secrets if path in staged.files})
     found, warnings = [], []
-
-    def text(path):
-        return staged[path].decode("utf-8", "replace") if path in staged else ""
-
     for command in filter(str.strip, commands):
         program = "doveconf" if command == "dovecot" else shlex.split(command)[0]
         if not find(program):
@@ -145,17 +153,17 @@ def validate(run, find, tree, commands, staged, removed, secrets, describe, live
                 continue
             found.append(message + ". Install its package before this task.")
         elif command == "dovecot":
-            check = Check(run, tree, set(staged), removed, live)
+            check = Check(run, staged.tree, set(staged.files), staged.removed, staged.live)
             problems = check.problems()
             problems += _config_databases.problems(check, check_mode)
             warnings.extend(check.warnings)
             for problem in problems:
-                words = words_for(problem, veil, describe, text)
+                words = words_for(problem, veil, staged.describe, staged.text)
                 if problem.absent and check_mode:
                     words += " (in check mode: unless an earlier task of this run would bring it)"
                 found.append(words)
         else:
-            found.extend(problem.message for problem in command_problems(run, command, tree, veil))
+            found.extend(problem.message for problem in command_problems(run, command, staged.tree, veil))
     if found:
         raise ConfigError(
             "; ".join(found) if len(found) == 1 else "\n" + "\n".join("- " + text for text in found), problems=found

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases as databases
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _doveconf as doveconf
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import validate
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_validate import Staged, validate
 
 TRANSCRIPTS = pathlib.Path(__file__).parent / "transcripts" / "auth"
 RECORDED_TREE = "/run/mailcluster-stage-x"
@@ -138,8 +138,9 @@ def judged(tmp_path):
             (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path[1:]).write_bytes(text)
         programs = Programs(tmp_path, name)
-        warnings = validate(programs, lambda program: True, str(tmp_path), ["dovecot"], staged, set(), [LDAP],
-                            lambda path: "role server", lambda path: path, check_mode)
+        tree = Staged(tree=str(tmp_path), files=staged, removed=set(), secrets=[LDAP], describe=lambda path: "role server",
+                      live=lambda path: path)
+        warnings = validate(tree, ["dovecot"], programs, lambda program: True, check_mode)
         return programs, warnings
     return judge
 

@@ -63,10 +63,10 @@ def test_where_a_file_comes_from():
 
 
 def call(commands, run, find=lambda program: True, check_mode=False):
-    staged = {"/etc/h.cfg": b"bad\n", SECRET: b"password geheimnis\n"}
-    return validate.validate(
-        run, find, "/t", commands, staged, set(), [SECRET], lambda path: "r", lambda path: path, check_mode
-    )
+    staged = validate.Staged(
+        tree="/t", files={"/etc/h.cfg": b"bad\n", SECRET: b"password geheimnis\n"}, removed=set(), secrets=[SECRET],
+        describe=lambda path: "r", live=lambda path: path)
+    return validate.validate(staged, commands, run, find, check_mode)
 
 
 def test_a_command_runs_on_the_tree_without_a_shell():
