@@ -34,7 +34,7 @@ def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, c
 
 
 @pytest.mark.parametrize("task", [
-    "Copy while the old home serves", "Copy the rest", "Change the database", "The old home knows the user no longer"])
+    "Copy the mail while the old home serves", "Copy the rest", "Change the database", "Remove the mark of the move from the old home"])
 def test_a_move_that_was_interrupted_goes_on(task, homes, clients, nodes, ansible):
     _home, partition = homes
     _output, status = move_until(task, interrupt, USER, partition)

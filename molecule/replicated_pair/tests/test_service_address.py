@@ -133,7 +133,7 @@ def vrrp_cut(pair, lab, vip_holder):
 
 
 def test_a_vip_that_is_just_moving_is_no_failure_of_the_cluster(vrrp_cut):
-    said, status = at_task("TASK [Give the VIP time", lambda _process: vrrp_cut(), "verify.yml")
+    said, status = at_task("TASK [Wait for a VIP that is moving", lambda _process: vrrp_cut(), "verify.yml")
     assert status == 0, said[-3000:]
     assert "skipping" not in said.split("TASK [Read again who holds it]")[1].split("TASK")[0], "it was not held twice"
 
