@@ -45,7 +45,7 @@ def holder(lab, candidates):
     raise SystemExit("nobody holds the VIP")
 
 
-def outage(lab, candidates, fail, mend):
+def outage(lab, candidates, fail, fix):
     """Seconds from the last answer before to the first after the failure."""
     victim = holder(lab, candidates)
     last, longest, begin = time.monotonic(), 0.0, time.monotonic()
@@ -56,7 +56,7 @@ def outage(lab, candidates, fail, mend):
             last = time.monotonic()
         time.sleep(0.01)
         assert time.monotonic() - begin < AIM, f"the VIP does not answer after {AIM} s"
-    mend(victim)
+    fix(victim)
     # a pair's preferred node takes the VIP again
     time.sleep(15)
     return longest
@@ -67,8 +67,8 @@ def main():
     fits(lab["vip"], "a cluster with a VIP: ./lab up, or ./lab up replicated_pair")
     balancers = [node for node in lab["nodes"] if "dovecot_loadbalancers" in node["groups"]]
     print(f"\nThe holder of the VIP fails, {machine()}")
-    for how, (fail, mend) in (KILLED if balancers else OF_A_PAIR | KILLED).items():
-        outages = [outage(lab, balancers or lab["nodes"], fail, mend) for _repeat in range(REPEATS)]
+    for how, (fail, fix) in (KILLED if balancers else OF_A_PAIR | KILLED).items():
+        outages = [outage(lab, balancers or lab["nodes"], fail, fix) for _repeat in range(REPEATS)]
         show(f"{how}: clients get no answer for",
              f"median {statistics.median(outages):.2f} s, at most {max(outages):.2f} s, {REPEATS} times")
 

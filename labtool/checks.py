@@ -116,7 +116,7 @@ def _environment() -> dict[str, str]:
 
 
 def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
-    """Run each of them, also after one has failed, so that one run tells all there is to mend."""
+    """Run each of them, also after one has failed, so that one run tells all there is to fix."""
     good = True
     for command in commands:
         say(f"--- {' '.join(command)}")

@@ -86,7 +86,7 @@ def converge(cluster: Cluster) -> None:
     if code != 0:
         raise LabError(
             f"playbooks/site.yml failed (exit code {code}, see above). The nodes are kept: look at one with"
-            " './lab status', mend the cause, then './lab up' goes on with them."
+            " './lab status', fix the cause, then './lab up' goes on with them."
         )
 
 

@@ -1,4 +1,4 @@
-"""Each role's README, from its argument specification: ``./lab run python -m labtool.role_readmes`` writes them anew."""
+"""Each role's README, from its argument specification: ``./lab run python -m labtool.role_readmes`` writes them again."""
 
 from __future__ import annotations
 

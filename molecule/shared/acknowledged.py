@@ -129,7 +129,7 @@ class Load(Workers):
 class Client:
     """What one mail program does, each action until it was acknowledged or has no sense any more."""
 
-    SESSION = 5  # rounds until it logs in anew
+    SESSION = 5  # rounds until it logs in again
 
     def __init__(self, clients, user, journal):
         self.clients, self.user, self.journal = clients, user, journal

@@ -98,11 +98,11 @@ def disk_full(cluster, node):
     ballast = BallastOn(node, room=LOW)
     eventually(lambda: node.run("cat /run/mailcluster-dovecot/space.passwd"), 60, "a backend that says its disk is nearly full")
 
-    def mend():
+    def fix():
         ballast.remove()
         cluster.await_whole()
         disk.__exit__(None, None, None)
-    return mend
+    return fix
 
 
 def deployed(cluster, _node):
@@ -146,10 +146,10 @@ class Outcome:
 def happen(fault, number, cluster, load):
     """One fault from its beginning until the cluster is whole again."""
     node, began = cluster.victim(fault.group, number), time.monotonic()
-    mend = fault.occur(cluster, node)
+    fix = fault.occur(cluster, node)
     time.sleep(max(0, HELD - (time.monotonic() - began)))
     mended = time.monotonic()
-    mend()
+    fix()
     cluster.await_whole()
     whole = time.monotonic() - mended
     # what hangs since then ends, and counts here

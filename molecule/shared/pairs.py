@@ -63,13 +63,13 @@ def cut_off(pair, packets=""):
                  f"add rule inet cut in ip saddr {partner.address} {packets} drop'")
     cut = list(pair)
 
-    def mend():
+    def fix():
         while cut:
             cut.pop().run("nft delete table inet cut")
     try:
-        yield mend
+        yield fix
     finally:
-        mend()
+        fix()
 
 
 def difference(one, other):

@@ -18,7 +18,7 @@ MOUNT = "var-vmail.mount"
 BROKEN = re.compile(
     r"(?i)(error|warning|panic|fatal):(?!.* (was locked for|took) \d+ seconds).*"
     r"(corrupt|index|transaction log|log file|uidlist|rebuil|fsck|dbox|broken|unexpectedly|cache file)")
-# What follows when an index is built anew, after a line that tells why.
+# What follows when an index is rebuilt, after a line that tells why.
 REBUILT = r": Rebuilding index$|/dovecot\.index reset, view is now inconsistent"
 # An sdbox message was renamed into its place, and not told to the index: the node died just there, or the file server lost its
 # power and with it that it had done so, and the client asked again. The next delivery finds the file and has it indexed; UIDs
@@ -26,7 +26,7 @@ REBUILT = r": Rebuilding index$|/dovecot\.index reset, view is now inconsistent"
 UNFINISHED_SAVE = (
     rf"/u\.\d+ already exists, rebuilding index|{REBUILT}"
     r"|(rename|unlink)\([^)]*/\.temp\.[^)]*\) failed: No such file or directory$")
-# A node reads zeros where another has appended to the log, and has the index built anew: "What stays wrong without directors" in
+# A node reads zeros where another has appended to the log, and has the index rebuilt: "What stays wrong without directors" in
 # docs/shared_storage.md.
 STALE_LOG = (
     rf": dbox: Unexpectedly lost uid$|: Lost log for seq=.* > current sync_offset |: fscking index file |{REBUILT}"
@@ -99,7 +99,7 @@ class Worker:
 
     @contextmanager
     def _trying_again(self):
-        """As clients do after an internal error, or when an index that was built anew ends their session: the log tells why."""
+        """As clients do after an internal error, or when an index that was rebuilt ends their session: the log tells why."""
         try:
             yield
         except (AssertionError, imaplib.IMAP4.abort, smtplib.SMTPDataError) as error:

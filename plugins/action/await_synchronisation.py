@@ -74,5 +74,5 @@ class ActionModule(ActionBase):
 
     def _complaint(self, missing, known, patience):
         return (f"{len(missing)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
-                f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; mend what it says, and run "
+                f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; fix what it says, and run "
                 f"again")

@@ -33,7 +33,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._trial import 
 DOVECOT = "dovecot.service"
 POLL = 0.1
 RING_POLL = 0.2
-# Login processes that could not connect to a director anew try again after ten seconds.
+# Login processes that could not connect to a director again try again after ten seconds.
 REACH = 12
 # A unit that dies right after its start looks well for a moment: it has to look well twice, this far apart.
 SETTLE = 0.4

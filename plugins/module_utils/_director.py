@@ -213,7 +213,7 @@ def as_lines(backends, notes=()):
     return "".join(
         "%s tag=%s weight=%d %s%s\n" % (
             host, backend["tag"] or "-", backend["weight"], backend["state"],
-            " (removed and added, its users are assigned anew)" if host in notes else "")
+            " (removed and added, its users are assigned again)" if host in notes else "")
         for host, backend in sorted(backends.items())
     )
 

@@ -78,7 +78,7 @@ class Director:
     def out_of_reach(self):
         """The number of sessions through this director that it could not end now.
 
-        After a reload the login processes of before are to connect to the director anew. Where that fails they try again
+        After a reload the login processes of before are to connect to the director again. Where that fails they try again
         after ten seconds only, and a flush, a move or a kick in between leaves their sessions where they are.
         """
         table = self._doveadm.output_of("ss", "-Htnp", "state", "established")

@@ -109,7 +109,7 @@ TIMED_OUT = 124
 # What doveadm says (case does not count), what that means, and what to do.  The first that is found counts.
 MEANINGS = (
     ("permission denied (euid=", NotPermitted,
-     "Mend owner or mode of what it names, which that user needs; or run the task with become: true"),
+     "Fix owner or mode of what it names, which that user needs; or run the task with become: true"),
     ("permission denied", NotPermitted, "Only root may do this: run the task with become: true"),
     ("ring sync timed out", RingNotSynced,
      "Is every director of the ring running and able to reach the ring port of the others? See "

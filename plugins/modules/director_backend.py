@@ -51,7 +51,7 @@ options:
   tag:
     description:
       - The partition's name. Needed to add a backend to a ring that uses tags.
-      - For a backend that has another tag, it is removed and added, and its users are assigned anew.
+      - For a backend that has another tag, it is removed and added, and its users are assigned again.
     type: str
   weight:
     description: Share of the users within the tag (Dovecot's vhosts count), 0 to 1000. Only for O(state=up).

@@ -15,7 +15,7 @@ description:
   - A backend that an operator drained (weight 0) or took down stays as it is, and is reported in RV(kept), unless
     O(restore=true).
   - A backend whose tag changes is removed and added, because a director cannot change a tag. Its users are
-    assigned anew, and the diff says so.
+    assigned again, and the diff says so.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
@@ -95,7 +95,7 @@ EXAMPLES = r"""
     exclusive: true
     restore: true
 
-- name: Spread the users anew, after a backend came back
+- name: Spread the users again, after a backend came back
   mailcluster.dovecot.director_backends:
     backends: []
     flush: kick

@@ -64,7 +64,7 @@ EXAMPLES = r"""
   mailcluster.dovecot.mailbox_maintenance:
     actions: [purge]
 
-- name: Repair the indexes of Alice, and count anew
+- name: Repair the indexes of Alice, and count again
   mailcluster.dovecot.mailbox_maintenance:
     actions: [force_resync, quota_recalc]
     users: [alice@example.org]

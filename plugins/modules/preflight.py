@@ -63,7 +63,7 @@ time:
   returned: success, without O(nodes)
   type: float
 nonce:
-  description: The key of the digests in RV(secrets), made anew each time.
+  description: The key of the digests in RV(secrets), a new one each time.
   returned: success, without O(nodes)
   type: str
 secrets:

@@ -262,7 +262,7 @@ def converge(doveadm, params, check_mode):
     if not check_mode and names:
         tell(replicator, params, names, known)
     if broken:
-        raise SyncFailed("%d of %d users cannot be looked up: %s; the others were told. Mend their entries in the user database"
+        raise SyncFailed("%d of %d users cannot be looked up: %s; the others were told. Fix their entries in the user database"
                          % (len(broken), len(meant), "; ".join("%s: %s" % item for item in sorted(broken.items())[:5])),
                          {"failed_users": sorted(broken)})
     if check_mode:

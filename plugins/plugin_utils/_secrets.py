@@ -54,7 +54,7 @@ def changing(nodes, declared):
         stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, secret["digest"])]
         if stale and away:
             yield (f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "
-                   f"keep the old one, not being reached in this run: take the value that is deployed (was it made anew in this "
+                   f"keep the old one, not being reached in this run: take the value that is deployed (was it made again in this "
                    f"copy of the inventory?), or, to change it, run for all nodes at once")
 
 

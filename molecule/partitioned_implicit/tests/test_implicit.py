@@ -100,7 +100,7 @@ def test_a_database_server_that_does_not_answer_at_all_is_passed_over(clients, n
     node.run("nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
              "add rule inet gone out ip daddr 198.51.100.31 tcp dport 5432 drop'")
     try:
-        # so that it has to connect anew; after a reload, logins are cut for a moment besides
+        # so that it has to connect again; after a reload, logins are cut for a moment besides
         node.run("systemctl restart dovecot")
         message_id = eventually(lambda: clients.deliver(user, host=node.address, timeout=15), 20, "a delivery")
         assert clients.has(user, message_id, host=node.address)

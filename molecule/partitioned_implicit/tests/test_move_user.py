@@ -34,7 +34,8 @@ def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, c
 
 
 @pytest.mark.parametrize("task", [
-    "Copy the mail while the old home serves", "Copy the rest", "Change the database", "Remove the mark of the move from the old home"])
+    "Copy the mail while the old home serves", "Copy the rest", "Change the database",
+    "Remove the mark of the move from the old home"])
 def test_a_move_that_was_interrupted_goes_on(task, homes, clients, nodes, ansible):
     _home, partition = homes
     _output, status = move_until(task, interrupt, USER, partition)
@@ -79,7 +80,7 @@ def test_a_node_that_dies_during_the_hold_does_not_keep_the_user_held_on_the_oth
     _home, partition = homes
     output, status = move_until("Refuse the user's logins", lambda _process: lab_node.kill(nodes["c1"]), USER, partition)
     words = re.sub(r"\s+", " ", output)
-    assert status != 0 and "c1 cannot be reached. Mend that, and run again" in words, output[-3000:]
+    assert status != 0 and "c1 cannot be reached. Fix that, and run again" in words, output[-3000:]
     assert "logins and deliveries go on where the database says, but not at c1" in words
     message_id = clients.deliver(USER, host=nodes["a1"].address)
     assert clients.has(USER, message_id, host=nodes["b1"].address)

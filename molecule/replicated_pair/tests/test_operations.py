@@ -19,7 +19,7 @@ def pair(nodes, lab_is_whole):
 
 
 def emptied(node):
-    """As a machine that was set up anew: nothing of the cluster but its name and its address."""
+    """As a machine that was set up again: nothing of the cluster but its name and its address."""
     node.run("systemctl stop mailcluster-dovecot-partner keepalived dovecot")
     node.run("rm -rf /var/vmail/* /var/lib/dovecot/* /var/lib/mailcluster-dovecot /etc/dovecot/mailcluster.d "
              "/etc/dovecot/users.passwd /etc/keepalived/keepalived.conf /etc/systemd/system/mailcluster-dovecot-*")
@@ -121,7 +121,7 @@ def interrupt_the_filling(task):
 
 
 def test_even_a_plain_deployment_of_an_empty_node_takes_no_mail_from_the_full_one(nodes, pair, clients, ansible):
-    """Someone has set the machine up anew and ran site.yml."""
+    """Someone has set the machine up again and ran site.yml."""
     users = sorted(clients.passwords)
     before = await_equal(pair, users)
     emptied(nodes["mail2"])

@@ -43,7 +43,7 @@ def test_a_pair_that_nobody_uses_logs_nothing(pair):
 @pytest.mark.parametrize("how", WAYS)
 def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clients, vip_holder, lab_node):
     preferred, other = pair
-    fail, mend = WAYS[how]
+    fail, fix = WAYS[how]
     users = sorted(clients.passwords)
     eventually(lambda: vip_holder().name == preferred.name, 60, "the VIP on the preferred node")
 
@@ -53,7 +53,7 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
         eventually(lambda: vip_holder().name == other.name, 20, "the VIP's move to the partner")
         time.sleep(AWAY)
         taken = {user: list(load.all_of(user)) for user in users}
-        mend(preferred, lab_node)
+        fix(preferred, lab_node)
         eventually(lambda: vip_holder().name == preferred.name, 90, "the VIP's return to the preferred node", interval=0.1)
         for user, box in mailboxes_of(preferred, users).items():
             found = counted(box)
@@ -70,8 +70,8 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
 @pytest.fixture
 def dsync_cut(pair):
     """Cuts dsync between the nodes, and nothing else; a function that mends it, at the end of the test at the latest."""
-    with cut_off(pair, "tcp dport 12345") as mend:
-        yield mend
+    with cut_off(pair, "tcp dport 12345") as fix:
+        yield fix
 
 
 def test_the_preferred_node_does_not_get_the_vip_while_it_lacks_mail(pair, clients, vip_holder, dsync_cut):
@@ -126,9 +126,9 @@ def test_a_user_who_cannot_be_synchronised_does_not_move_the_vip(pair, vip_holde
 @pytest.fixture
 def vrrp_cut(pair, lab, vip_holder):
     """Cuts VRRP between the nodes, so that both hold the VIP; a function that mends it, at the end of the test at the latest."""
-    with cut_off(pair, f"ip protocol {VRRP}") as mend:
+    with cut_off(pair, f"ip protocol {VRRP}") as fix:
         eventually(lambda: all(node.holds(lab["vip"]) for node in pair), 20, "a VIP that both nodes hold")
-        yield mend
+        yield fix
     eventually(vip_holder, 20, "a VIP that one node holds")
 
 

@@ -24,7 +24,7 @@ AHEAD = "/run/mailcluster-dovecot/ahead"
 
 @pytest.fixture
 def cut(nodes, lab_is_whole, vip_holder):
-    """The holder of the VIP, whose list of users is cut; its watch begins anew with it, and without it at the end."""
+    """The holder of the VIP, whose list of users is cut; its watch begins again with it, and without it at the end."""
     eventually(lab_is_whole, 60, "a whole pair", interval=1)
     node = vip_holder()
     node.run("printf '%%s' %s > /usr/local/bin/doveadm && chmod 755 /usr/local/bin/doveadm", CUT)

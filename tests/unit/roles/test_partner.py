@@ -1,4 +1,4 @@
-"""The watch over the partner: when users are synchronised anew, and how long the VIP is kept from it."""
+"""The watch over the partner: when users are synchronised again, and how long the VIP is kept from it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What is written is what its reader reads.
 
-The readers are written anew from the sources of Dovecot 2.3.19.1 and libpq.
+The readers are written from scratch, after the sources of Dovecot 2.3.19.1 and libpq.
 """
 
 from __future__ import annotations

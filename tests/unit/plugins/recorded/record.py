@@ -3,7 +3,7 @@
     ./lab up director && ./lab run python tests/unit/plugins/recorded/record.py [WORDS OF A CASE'S NAME]
 
 Each case is run in check mode, for real, and once more; what doveadm was asked and what it said is kept, with
-the seconds that it took. Transcripts are written anew for the cases that are run.
+the seconds that it took. Transcripts are written again for the cases that are run.
 """
 
 from __future__ import annotations
