@@ -194,9 +194,13 @@ def search(connection, message_id):
     return must(connection.search(None, "HEADER", "Message-ID", message_id))[0].split()
 
 
-def eventually(condition, seconds=15, what="it", interval=0.2):
-    """Waits until I(condition) gives something true, and gives that; fails after I(seconds)."""
-    deadline = time.monotonic() + seconds
+def eventually(condition, seconds=15, what="it", interval=None):
+    """Waits until I(condition) gives something true, and gives that; fails after I(seconds).
+
+    Without an I(interval) it looks less often the longer it takes: each look has the nodes compute.
+    """
+    began = time.monotonic()
+    deadline = began + seconds
     last = None
     while time.monotonic() < deadline:
         try:
@@ -206,5 +210,5 @@ def eventually(condition, seconds=15, what="it", interval=0.2):
             last = value
         except (OSError, imaplib.IMAP4.error, smtplib.SMTPException, poplib.error_proto, AssertionError) as error:
             last = error
-        time.sleep(interval)
+        time.sleep(interval or min(1, 0.2 + 0.05 * (time.monotonic() - began)))
     raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {last!r}")
