@@ -19,6 +19,7 @@ FILE_SPEC = {
     "dest": {"type": "str", "required": True},
     "template": {"type": "str"},
     "file": {"type": "str"},
+    "interpreter": {"type": "str", "default": ""},
     "content": {"type": "raw"},
     "secret": {"type": "bool", "default": False},
     "owner": {"type": "str", "default": "root"},
@@ -54,6 +55,11 @@ def octal(mode, dest):
     return "%04o" % mode if isinstance(mode, int) else str(mode)
 
 
+def program(path, interpreter, loader):
+    """A file as it is, behind the line that names what runs it."""
+    return ("#!%s\n" % interpreter if interpreter else "") + to_text(loader.get_text_file_contents(path))
+
+
 def literal(content):
     """A text as it is, a mapping as the JSON that programs read."""
     if isinstance(content, Mapping):
@@ -87,7 +93,7 @@ class ActionModule(ActionBase):
             if file["template"] is not None:
                 file["content"] = renderer.render(file["template"], file["dest"], args["role"])
             elif file["file"] is not None:
-                file["content"] = to_text(self._loader.get_text_file_contents(self._find_needle("files", file["file"])))
+                file["content"] = program(self._find_needle("files", file["file"]), file["interpreter"], self._loader)
             else:
                 file["content"] = literal(file["content"])
             if file["secret"]:

@@ -72,4 +72,4 @@ def see(kind, patience, *paths):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"write": write, "hold": hold, "see": see}[sys.argv[1]](*sys.argv[2:])))
+    sys.stdout.write(json.dumps({"write": write, "hold": hold, "see": see}[sys.argv[1]](*sys.argv[2:])))

@@ -80,6 +80,10 @@ options:
       file:
         description: A file of the role's C(files/), as it is.
         type: str
+      interpreter:
+        description: What runs O(files[].file); the first line of what is installed names it.
+        type: str
+        default: ''
       content:
         description: The literal content. A mapping is written as JSON.
         type: raw
@@ -195,6 +199,7 @@ FILE_SPEC = {
     "dest": {"type": "str", "required": True},
     "template": {"type": "str"},
     "file": {"type": "str"},
+    "interpreter": {"type": "str", "default": ""},
     "content": {"type": "raw"},
     "secret": {"type": "bool", "default": False},
     "owner": {"type": "str", "default": "root"},

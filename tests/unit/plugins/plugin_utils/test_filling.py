@@ -12,9 +12,9 @@ SERVES = {"inactive_units": [], "has_mail": True, "filling": ""}
 EMPTY = {"inactive_units": ["dovecot.service"], "has_mail": False, "filling": ""}
 
 
-def obstacles(new="mail2", mail1=SERVES, mail2=EMPTY, **more):
-    facts = {name: node for name, node in (("mail1", mail1), ("mail2", mail2)) if node}
-    return fill_obstacles(TOPOLOGY, new, facts, **more)
+def obstacles(new="mail2", anyway="", **given):
+    facts = {name: node for name, node in {"mail1": SERVES, "mail2": EMPTY, **given}.items() if node}
+    return fill_obstacles(TOPOLOGY, new, facts, anyway)
 
 
 def test_an_empty_node_may_be_filled_from_one_that_serves():
