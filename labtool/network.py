@@ -227,6 +227,11 @@ def set_link(interface: str, *, up: bool) -> None:
     run(["ip", "link", "set", interface, "up" if up else "down"])
 
 
+def set_port(interface: str, *, forwards: bool) -> None:
+    """Of a bridge; the numbers are the kernel's states, disabled and forwarding."""
+    run(["bridge", "link", "set", "dev", interface, "state", "3" if forwards else "0"])
+
+
 def current_mtu() -> int:
     return mtu(_json("route", "show", "default"), _json("link"))
 

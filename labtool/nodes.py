@@ -213,19 +213,20 @@ def resume(node: Node) -> None:
 
 def unplug(node: Node) -> None:
     """Pull a node's network cable."""
-    network.set_link(_port(node), up=False)
+    _plug(node, connected=False)
 
 
 def plug_in(node: Node) -> None:
-    network.set_link(_port(node), up=True)
+    _plug(node, connected=True)
 
 
-def _port(node: Node) -> str:
-    """The node's port of the bridge, an interface of this machine."""
+def _plug(node: Node, *, connected: bool) -> None:
     if node.kind == "vm":
-        return vm.tap(node.address)
-    process = podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip()
-    return network.peer_of("eth0", process)
+        # Its port of the bridge passes nothing. Without a link, a write fails, which the machine's kernel may repeat for ever.
+        network.set_port(vm.tap(node.address), forwards=connected)
+    else:
+        process = podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip()
+        network.set_link(network.peer_of("eth0", process), up=connected)
 
 
 def forget_connections() -> None:
