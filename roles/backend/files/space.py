@@ -175,22 +175,14 @@ class Agent(socketserver.ThreadingTCPServer):
 
 def main() -> None:
     settings = Settings(**node_program.settings_of("space"))
-    space, trouble = Space(settings), ""
+    space = Space(settings)
     if "--open" in sys.argv[1:]:
         # whoever stops this program gets a node that takes mail
         space.set_gate(low=False)
         return
     space.look()
     threading.Thread(target=Agent(space, settings.address, settings.port).serve_forever, daemon=True).start()
-    while True:
-        try:
-            space.look()
-            trouble = ""
-        except (OSError, subprocess.SubprocessError) as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                print(f"trouble here: {trouble}", file=sys.stderr, flush=True)
-        time.sleep(INTERVAL)
+    node_program.repeat(space.look, INTERVAL, "trouble here")
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ class Rules:
 class Checks:
     """A check a round for each backend; that of a backend that may be slow may go on while others begin and end."""
 
-    def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
-        self.settings, self.rules, self.pool = settings, Rules(settings), pool
+    def __init__(self, rules: Rules, pool: ThreadPoolExecutor) -> None:
+        self.settings, self.rules, self.pool = rules.settings, rules, pool
         self.running: dict[str, tuple[bool, Future[str]]] = {}
 
     def look(self, backends: Backends, slow: Collection[str], streaks: dict[str, int]) -> dict[str, str]:
@@ -257,7 +257,8 @@ class Monitor:
     """What is known of the backends from one round to the next."""
 
     def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
-        self.settings, self.rules, self.checks, self.strays = settings, Rules(settings), Checks(settings, pool), Strays()
+        self.settings, self.rules, self.strays = settings, Rules(settings), Strays()
+        self.checks = Checks(self.rules, pool)
         self.before: Backends = {}
         self.streaks: dict[str, int] = {}
         self.slow_until: dict[str, float] = {}

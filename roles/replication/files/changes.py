@@ -10,8 +10,6 @@ Dovecot does not run, or its pipe is full, the files stay; nothing is lost, and 
 from __future__ import annotations
 
 import os
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -50,16 +48,8 @@ def pass_on(folder: Path, pipe: Path) -> int:
 
 
 def main() -> None:
-    folder, trouble = Path(Settings(**node_program.settings_of("changes")).folder), ""
-    while True:
-        try:
-            pass_on(folder, PIPE)
-            trouble = ""
-        except OSError as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                print(f"expunges wait to be told to the replicator: {trouble}", file=sys.stderr, flush=True)
-        time.sleep(INTERVAL)
+    folder = Path(Settings(**node_program.settings_of("changes")).folder)
+    node_program.repeat(lambda: pass_on(folder, PIPE), INTERVAL, "expunges wait to be told to the replicator")
 
 
 if __name__ == "__main__":

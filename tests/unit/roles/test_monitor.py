@@ -25,8 +25,12 @@ def monitor():
 
 
 @pytest.fixture(scope="module")
-def rules(monitor):
-    return monitor.Rules(monitor.Settings(**SETTINGS))
+def rules():
+    return rules_with()
+
+
+def rules_with(**settings):
+    return MONITOR.Rules(MONITOR.Settings(**{**SETTINGS, **settings}))
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def checks(monitor, monkeypatch):
 
     monkeypatch.setattr(monitor.Checks, "check", check)
     with ThreadPoolExecutor() as pool:
-        yield monitor.Checks(monitor.Settings(**{**SETTINGS, "timeout": 0.1, "hold_timeout": 0.5}), pool), told
+        yield monitor.Checks(rules_with(timeout=0.1, hold_timeout=0.5), pool), told
 
 
 def test_while_a_backend_has_time_for_its_greeting_the_others_are_looked_at(checks, monitor, rules):
@@ -135,7 +139,7 @@ def test_a_backend_that_hangs_right_after_it_got_users_is_taken_out_when_its_tim
 
 
 def checks_at(monitor, port):
-    return monitor.Checks(monitor.Settings(**{**SETTINGS, "port": port}), None)
+    return monitor.Checks(rules_with(port=port), None)
 
 
 @pytest.mark.parametrize("said, seen", [(b"* OK Dovecot ready.\r\n", "greets"), (b"", "silent"), (b"* BYE\r\n", "dead")])
