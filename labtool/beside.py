@@ -40,7 +40,8 @@ def how_many_at_once() -> int:
 def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
     """Run the parts; what each prints follows when it has ended."""
     order = sorted(wanted, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
-    with_nodes = [name for name in order if name in scenarios.names()]
+    known = scenarios.names()
+    with_nodes = [name for name in order if name in known]
     say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at once: {', '.join(order)}")
     link_collection()
     settings = _settings(order, again=again)
@@ -69,8 +70,10 @@ def _settings(order: list[str], *, again: bool) -> dict[str, str]:
     """What all parts find in their environment."""
     meeting = paths.LAB / "turns"
     meeting.mkdir(exist_ok=True)
-    failed = {name: [test for test, _reason in results.failures(name)] for name in order}
-    return {turns.PLACE: str(meeting)} | ({AGAIN: json.dumps(failed)} if again else {})
+    settings = {turns.PLACE: str(meeting)}
+    if again:
+        settings[AGAIN] = json.dumps({name: [test for test, _reason in results.failures(name)] for name in order})
+    return settings
 
 
 @contextmanager

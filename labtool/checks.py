@@ -76,11 +76,11 @@ def _failed_before(wanted: list[str]) -> list[str]:
 
 def run_here(name: str) -> int:
     """The exit status of one part, which has this process to itself."""
-    failed = _run(name, _parts()[name]).outcome == FAILED
+    passed = _run(name, _parts()[name])
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = processes.cpu_seconds() if enclosure.inside() else children.ru_utime + children.ru_stime
     results.cpu_file(name).write_text(f"{spent:.0f}\n")
-    return int(failed)
+    return 0 if passed else 1
 
 
 def show() -> int:
@@ -95,7 +95,7 @@ def show() -> int:
     return 0
 
 
-def _run(name: str, part: Callable[[], bool]) -> Result:
+def _run(name: str, part: Callable[[], bool]) -> bool:
     say(f"\n=== Test: {name}")
     begin = time.monotonic()
     results.report_of(name).unlink(missing_ok=True)
@@ -104,9 +104,8 @@ def _run(name: str, part: Callable[[], bool]) -> Result:
     except LabError as error:
         say(f"lab: {error}")
         passed = False
-    result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin)
-    say(f"=== Test: {name}: {result.outcome} in {result.seconds:.1f} s")
-    return result
+    say(f"=== Test: {name}: {PASSED if passed else FAILED} in {time.monotonic() - begin:.1f} s")
+    return passed
 
 
 def _environment() -> dict[str, str]:
