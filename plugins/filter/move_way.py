@@ -11,7 +11,7 @@ description:
   - Finds the way for C(playbooks/move_user.yml), from what the backends have of the user and of moves that were begun.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
-positional: user, to, knowing, found
+positional: user, to, knowing, found, home
 options:
   _input:
     description: The topology, as M(mailcluster.dovecot.preflight) returns it.
@@ -36,16 +36,17 @@ options:
         moved.
     type: dict
     required: true
-  mail_home:
-    description: The folder of the mail.
+  home:
+    description: The folder of the user's mail, the same on all backends.
     type: path
-    default: /var/vmail
+    required: true
 """
 
 EXAMPLES = r"""
 - name: Find the way
   ansible.builtin.set_fact:
-    way: "{{ topology | mailcluster.dovecot.move_way('alice@example.org', 'b', ['a1'], {'a1': ['mail'], 'b1': []}) }}"
+    way: "{{ topology | mailcluster.dovecot.move_way('alice@example.org', 'b', ['a1'], {'a1': ['mail'], 'b1': []},
+      '/var/vmail/example.org/alice') }}"
 """
 
 RETURN = r"""
@@ -57,7 +58,7 @@ _value:
       description: The user's name as Dovecot knows it.
       type: str
     home:
-      description: The folder of the user's mail, the same on all backends.
+      description: The folder of the user's mail, as given.
       type: str
     target:
       description: The node where the user will be.

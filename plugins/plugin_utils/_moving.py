@@ -43,14 +43,13 @@ def _obstacles(topology, user, to, reached, users):
 MAIL = "mail"  # a line of what was found: the user has mail there
 
 
-def move_way(topology, user, to, knowing, found, mail_home="/var/vmail"):
+def move_way(topology, user, to, knowing, found, home):
     """The way of a user, with C(obstacles).
 
     I(knowing): the backends that know the user.  I(found): by backend, the lines C(mail), and those of its file of users who are
     being moved, C(NAME::::from:::) or C(NAME::::to:::).
     """
     name = user.lower()
-    local, _at, domain = name.partition("@")
     target = topology["partitions"][str(to)][0]
     begun_from, begun_to, mail = ([node for node, lines in found.items() if line in lines]
                                   for line in ("%s::::from:::" % name, "%s::::to:::" % name, MAIL))
@@ -62,7 +61,7 @@ def move_way(topology, user, to, knowing, found, mail_home="/var/vmail"):
     moving = {line.partition(":")[0] for lines in found.values() for line in lines if line not in ("", MAIL)}
     way = {
         "user": name,
-        "home": "%s/%s/%s" % (mail_home, domain, local),
+        "home": home,
         "target": target,
         "target_address": topology["nodes"][target]["address"],
         "doors": topology["proxies"],

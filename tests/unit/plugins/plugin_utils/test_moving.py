@@ -9,6 +9,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._moving import
 TOPOLOGY = {"proxies": ["proxy1"], "backends": ["a1", "b1", "c1"], "partitions": {"a": ["a1"], "b": ["b1"], "c": ["c1"]},
             "nodes": {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(["a1", "b1", "c1"], 31)}}
 REACHED = ["proxy1", "a1", "b1", "c1"]
+HOME = "/var/vmail/example.org/alice"
 FROM, TO = "alice@example.org::::from:::", "alice@example.org::::to:::"
 
 
@@ -18,7 +19,7 @@ def request(**changed):
 
 
 def way(knowing=("a1",), **found):
-    return move_way(TOPOLOGY, "Alice@example.org", "b", list(knowing), {"a1": [], "b1": [], "c1": [], **found})
+    return move_way(TOPOLOGY, "Alice@example.org", "b", list(knowing), {"a1": [], "b1": [], "c1": [], **found}, HOME)
 
 
 def test_a_request_that_can_be_fulfilled_has_no_obstacle():
@@ -61,7 +62,7 @@ def test_a_move_that_was_interrupted_goes_on_whatever_the_database_says():
 
 
 def test_a_move_to_another_place_that_was_begun_is_undone_first():
-    found = move_way(TOPOLOGY, "alice@example.org", "a", ["a1"], {"a1": [FROM], "b1": ["mail", TO], "c1": []})
+    found = move_way(TOPOLOGY, "alice@example.org", "a", ["a1"], {"a1": [FROM], "b1": ["mail", TO], "c1": []}, HOME)
     assert found["sources"] == []
 
 
