@@ -6,14 +6,11 @@ import datetime
 import json
 import random
 import re
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parent))
 from on_controller import judged
 from test_refusals import Inventory
 

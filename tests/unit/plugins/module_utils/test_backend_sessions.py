@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from mail_server import Script, serving
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import sessions_at

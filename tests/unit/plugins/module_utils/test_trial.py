@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from mail_server import Script, self_signed, serving
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._trial import PROXY_LOCAL, Trial, failures

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ssl
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from mail_server import Script, self_signed, serving
 
 from ansible_collections.mailcluster.dovecot.plugins.modules.login_probe import ProbeFailed, probe
