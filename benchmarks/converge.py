@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 
-import yaml
 from _lab import CHECKOUT, machine, show
 
 from labtool import inventory, lifecycle
@@ -30,13 +29,12 @@ FLOOR = """
 
 
 def packages_of(node):
-    by_role = yaml.safe_load((CHECKOUT / "roles/node/vars/main.yml").read_text())["__dovecot_packages_of"]
-    role = "loadbalancer" if "dovecot_loadbalancers" in node.groups else "server"
-    return ["nftables", *by_role[role]]
+    """What was installed by name."""
+    return subprocess.run([*ssh(node.address), "apt-mark showmanual"], check=True, capture_output=True, text=True).stdout.split()
 
 
-def bare_install(node):
-    command = "apt-get update && apt-get install --yes --no-install-recommends " + " ".join(packages_of(node))
+def bare_install(node, packages):
+    command = "apt-get update && apt-get install --yes --no-install-recommends " + " ".join(packages)
     subprocess.run(
         [*ssh(node.address), f"export DEBIAN_FRONTEND=noninteractive; {command}"], check=True, capture_output=True)
 
@@ -62,10 +60,13 @@ def executions(node, since):
 
 def main():
     with lock("bench"):
-        cluster = lifecycle.create_nodes("ideal", fresh=True)
-        apt = seconds(lambda: in_parallel(bare_install, cluster.nodes))
-        lifecycle.create_nodes("ideal", fresh=True)
         settings = environment(inventory.path_of("ideal"))
+        cluster = lifecycle.create_nodes("ideal", fresh=True)
+        playbook("playbooks/site.yml", settings)
+        packages = {node.name: packages_of(node) for node in cluster.nodes}
+        lifecycle.create_nodes("ideal", fresh=True)
+        apt = seconds(lambda: in_parallel(lambda node: bare_install(node, packages[node.name]), cluster.nodes))
+        lifecycle.create_nodes("ideal", fresh=True)
         first = seconds(lambda: playbook("playbooks/site.yml", settings))
 
         count = len(cluster.nodes)

@@ -12,12 +12,22 @@ import yaml
 from labtool import paths
 
 ROLES = paths.ROOT / "roles"
+# Roles in a play of one's own: whom it is for, and what a new node needs beside them.
+ALONE = {
+    "backend": ("dovecot_backends", ["backend"]),
+    "replication": ("dovecot_replicated", ["backend", "replication"]),
+    "shared_storage": ("dovecot_shared_storage", ["backend", "shared_storage"]),
+    "director": ("dovecot_directors", ["director"]),
+    "loadbalancer": ("dovecot_loadbalancers", ["service_address", "loadbalancer"]),
+    "service_address": ("dovecot_loadbalancers", ["service_address", "loadbalancer"]),
+    "nfs_server": ("dovecot_nfs_servers", ["nfs_server"]),
+}
 MARK = re.compile(r"\b[COVMRLEUB]\(([^()]+)\)")
 
 
 def readme(role: Path) -> str:
     """What the README of a role shall be."""
-    main = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    main = _specification(role)
     lines = [
         f"# mailcluster.dovecot.{role.name}",
         "",
@@ -27,15 +37,52 @@ def readme(role: Path) -> str:
         "The playbook `mailcluster.dovecot.site` gives each node the roles that it needs; the",
         "[README of the collection](../../README.md) tells how.",
         "",
+        *_alone(role.name),
         "## Variables",
         "",
         "| variable | type | default | |",
         "|---|---|---|---|",
         *_rows(main.get("options", {})),
         "",
+        *_shared(role),
         "Made from [meta/argument_specs.yml](meta/argument_specs.yml), by `./lab run python -m labtool.role_readmes`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _specification(role: Path) -> dict[str, Any]:
+    main: dict[str, Any] = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    return main
+
+
+def _alone(name: str) -> list[str]:
+    """How it is used in a play of one's own."""
+    if name not in ALONE:
+        return []
+    hosts, roles = ALONE[name]
+    return [
+        "In a play of your own it has the inventory judged first, once a run, and configures what it builds on. The role",
+        "`service` brings into force what the others have installed, in whatever order:",
+        "",
+        "```yaml",
+        f"- hosts: {hosts}",
+        "  gather_facts: false",
+        "  roles:",
+        *[f"    - mailcluster.dovecot.{role}" for role in (*roles, "service")],
+        "```",
+        "",
+    ]
+
+
+def _shared(role: Path) -> list[str]:
+    """The variables of the role cluster that it reads by their names."""
+    if role.name == "cluster":
+        return []
+    text = "\n".join(path.read_text() for folder in ("tasks", "templates", "defaults") for path in (role / folder).glob("*"))
+    shared = [name for name in _specification(ROLES / "cluster")["options"] if re.search(rf"(?<![\w.]){name}\b", text)]
+    if not shared:
+        return []
+    return [f"It also reads {', '.join(f'`{name}`' for name in shared)} of the role [cluster](../cluster/README.md).", ""]
 
 
 def _rows(options: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -68,7 +115,8 @@ def _markdown(text: str) -> str:
 
 
 def main() -> None:
-    for role in sorted(ROLES.iterdir()):
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = path.parents[1]
         (role / "README.md").write_text(readme(role))
 
 

@@ -101,6 +101,9 @@ class ActionModule(ActionBase):
             files.append(file)
         payload = dict(args, files=files, secrets=secrets)
         result.update(self._execute_module(module_name=MODULE, module_args=payload, task_vars=task_vars))
+        if "pending" in result:
+            # The node's own record, for whatever comes at the end of the play: no role's result can hide that of another.
+            result["ansible_facts"] = {"__dovecot_pending": result["pending"]}
         if "invocation" in result:
             result["invocation"] = {"module_args": shown(args)}
         return result

@@ -54,10 +54,11 @@ class ActionModule(ActionBase):
         values = judgement.values
         _resolving.resolve(judgement)
         names = _UserNames()
-        given = {name: self._given(host, variables[name], names) for name, host in values.items()}
+        complete = {name: {**_specification.plain_defaults(), **host} for name, host in values.items()}
+        given = {name: self._given(host, variables[name], names) for name, host in complete.items()}
         common = _common(values)
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
-        storage = self._storage(values, topology, given)
+        storage = self._storage(complete, topology, given)
         readings = self._readings(judgement, variables, topology, common)
         declared = {"groups": groups, "topology": topology, "vars": common, "given": given, "secrets": readings,
                     "values": values, "explicit": judgement.explicit}
@@ -84,8 +85,10 @@ class ActionModule(ActionBase):
         for name in hosts:
             raw = task_vars["hostvars"].raw_get(name)
             if name == hosts[0] or not of_play:
+                # a role of the play brings its defaults along, which nobody has set
                 of_play = {key: value for key, value in task_vars.items()
-                           if key not in raw and (not key.startswith("ansible_") or key in OF_THE_PLAY) and key != "vars"}
+                           if key not in raw and (not key.startswith("ansible_") or key in OF_THE_PLAY) and key != "vars"
+                           and not (key in defaults and value == defaults[key])}
                 first = task_vars["hostvars"].raw_get(task_vars["inventory_hostname"])
                 # variables of the play and of tasks come before those of the inventory
                 of_tasks = {key: value for key, value in task_vars.items()
@@ -118,16 +121,16 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _given(host, variables, names):
-        """What the topology and the checks take of a host. A role's variables are there where the host has the role."""
+        """What the topology and the checks take of a host."""
         return {
             "address": host.get("dovecot_address") or variables["inventory_hostname"],
             "hostname": host.get("dovecot_hostname") or variables["inventory_hostname"],
-            "partition": host.get("dovecot_partition"),
-            "weight": host.get("dovecot_backend_weight", 100),
-            "settings": host.get("dovecot_settings") or {},
-            "export": host.get("dovecot_nfs_server_export", "/srv/mail"),
-            "lease_time": host.get("dovecot_nfs_server_lease_time", 20),
-            "users": names.of(host.get("dovecot_users", [])),
+            "partition": host["dovecot_partition"],
+            "weight": host["dovecot_backend_weight"],
+            "settings": host["dovecot_settings"],
+            "export": host["dovecot_nfs_server_export"],
+            "lease_time": host["dovecot_nfs_server_lease_time"],
+            "users": names.of(host["dovecot_users"]),
         }
 
     @staticmethod
@@ -136,22 +139,22 @@ class ActionModule(ActionBase):
         storage = {}
         for name in topology["storage_clients"]:
             host = values[name]
-            kind = host.get("dovecot_shared_storage_type") or ""
-            source, servers = host.get("dovecot_shared_storage_source") or "", topology["nfs_servers"]
+            kind, source = host["dovecot_shared_storage_type"], host["dovecot_shared_storage_source"]
+            servers = topology["nfs_servers"]
             derived = f"{topology['nodes'][servers[0]]['address']}:{given[servers[0]]['export']}" if servers else ""
             storage[name] = given[name]["storage"] = {
                 "type": kind,
-                "path": host.get("dovecot_mail_home", "/var/vmail"),
+                "path": host["dovecot_mail_home"],
                 "source": source or (derived if kind == "nfs" else ""),
-                "mount_options": host.get("dovecot_shared_storage_mount_options") or [],
-                "lock_method": host.get("dovecot_shared_storage_lock_method") or "",
-                "index_dir": host.get("dovecot_shared_storage_index_dir") or "",
-                "volatile_dir": host.get("dovecot_shared_storage_volatile_dir") or "",
-                "mail_location": host.get("dovecot_backend_mail_location") or "mdbox:~/mdbox",
-                "mail_user": host.get("dovecot_mail_user", "vmail"),
-                "uid": host.get("dovecot_mail_uid", 5000),
-                "gid": host.get("dovecot_mail_gid", 5000),
-                "max_clock_difference": host.get("dovecot_shared_storage_max_clock_difference", 1),
+                "mount_options": host["dovecot_shared_storage_mount_options"],
+                "lock_method": host["dovecot_shared_storage_lock_method"],
+                "index_dir": host["dovecot_shared_storage_index_dir"],
+                "volatile_dir": host["dovecot_shared_storage_volatile_dir"],
+                "mail_location": host["dovecot_backend_mail_location"],
+                "mail_user": host["dovecot_mail_user"],
+                "uid": host["dovecot_mail_uid"],
+                "gid": host["dovecot_mail_gid"],
+                "max_clock_difference": host["dovecot_shared_storage_max_clock_difference"],
             }
         return storage
 

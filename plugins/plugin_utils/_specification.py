@@ -6,11 +6,27 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 
 import yaml
 
 ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
+# Of the variables that several roles read (of the role cluster), those that not every node needs: a node that has none of these
+# roles may lack them, or have others.
+READ_BY = {
+    ("server",): (
+        "dovecot_doveadm_password", "dovecot_tls_cert", "dovecot_tls_key", "dovecot_tls_cert_file", "dovecot_tls_key_file",
+        "dovecot_tls_min_protocol", "dovecot_user_databases", "dovecot_home_servers", "dovecot_users", "dovecot_mail_user",
+        "dovecot_mail_uid", "dovecot_mail_gid", "dovecot_mail_home", "dovecot_extra_packages", "dovecot_settings"),
+    ("backend",): (
+        "dovecot_mail_plugins", "dovecot_protocol_mail_plugins", "dovecot_backend_submission_host",
+        "dovecot_backend_submission_ssl"),
+    ("director",): ("dovecot_director_monitor",),
+    ("proxy",): ("dovecot_proxy_login", "dovecot_proxy_master_password", "dovecot_proxy_timeout"),
+    ("shared_storage",): ("dovecot_shared_storage_max_clock_difference", "dovecot_shared_storage_timeout"),
+    ("nfs_server",): ("dovecot_nfs_server_export", "dovecot_mail_uid", "dovecot_mail_gid"),
+}
 # What belongs to the topology and so to no role.
 TOPOLOGY = {
     "dovecot_partition": {"type": "str"},
@@ -29,16 +45,28 @@ SECRET = frozenset({
     "dovecot_users", "dovecot_user_databases"})
 
 
+@functools.cache
+def plain_defaults():
+    """Variable -> its default, of all roles; None where it is derived."""
+    return {variable: option.get("default") for options in specifications().values() for variable, option in options.items()}
+
+
 def specifications(folder=ROLES):
-    """Role -> variable -> its specification."""
-    found = {}
+    """Role -> variable -> its specification, for the roles that read it; what all nodes read is that of C(node)."""
+    found = {"node": {}}
     for role in sorted(os.listdir(folder)):
         path = os.path.join(folder, role, "meta", "argument_specs.yml")
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 tree = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             found[role] = tree["argument_specs"]["main"]["options"]
-    found["node"] = {**found["node"], **TOPOLOGY}
+    shared = found.pop("cluster")
+    for roles, variables in READ_BY.items():
+        for role in roles:
+            found.setdefault(role, {}).update((variable, shared[variable]) for variable in variables)
+    of_some = {variable for variables in READ_BY.values() for variable in variables}
+    found["node"].update((variable, option) for variable, option in shared.items() if variable not in of_some)
+    found["node"].update(TOPOLOGY)
     return found
 
 

@@ -66,8 +66,8 @@ def rendered(inventory, extra=(), **more):
     found = {}
     for name, node in result["topology"]["nodes"].items():
         variables = {
-            **{key: value for role in node["roles"] for key, value in defaults[role].items()},
-            **manager.get_vars(host=hosts.get_host(name)), **fixed["node"],
+            **defaults["cluster"], **{key: value for role in node["roles"] for key, value in defaults[role].items()},
+            **manager.get_vars(host=hosts.get_host(name)), **fixed["cluster"],
             **{key: value for role in node["roles"] for key, value in fixed[role].items()}, **result["values"].get(name, {}),
             "__dovecot_cluster": result, "__dovecot_node": NODE, **more}
         found[name] = Rendered(loader, name, variables, node["roles"])
