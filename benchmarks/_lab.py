@@ -42,10 +42,18 @@ def on(node, command):
 
 def deploy(hosts=None, limit=None, **variables):
     """The running nodes as this inventory has them, or as their own."""
-    words = [*(["--inventory", hosts] if hosts else []), *(["--limit", limit] if limit else []),
-             "--extra-vars", json.dumps(variables)]
-    done = subprocess.run([CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
-                          capture_output=True, text=True, check=False)
+    words = [
+        *(["--inventory", hosts] if hosts else []),
+        *(["--limit", limit] if limit else []),
+        "--extra-vars",
+        json.dumps(variables),
+    ]
+    done = subprocess.run(
+        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks/site.yml", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         sys.exit(done.stdout)
 
@@ -66,6 +74,7 @@ def rate(act, clients, seconds):
             act(client)
             count += 1
         return count / (time.monotonic() - begin)
+
     with ThreadPoolExecutor(clients) as pool:
         return sum(pool.map(repeat, range(clients)))
 
@@ -80,8 +89,13 @@ def count(connection):
 def machine():
     """One line about the machine that was measured on."""
     model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-         if line.startswith("model name")), "unknown processor")
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "unknown processor",
+    )
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024 // 1024
     return f"{os.cpu_count()} cores ({model}), {memory} GiB, all nodes on this one machine"
 

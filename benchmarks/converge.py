@@ -35,8 +35,7 @@ def packages_of(node):
 
 def bare_install(node, packages):
     command = "apt-get update && apt-get install --yes --no-install-recommends " + " ".join(packages)
-    subprocess.run(
-        [*ssh(node.address), f"export DEBIAN_FRONTEND=noninteractive; {command}"], check=True, capture_output=True)
+    subprocess.run([*ssh(node.address), f"export DEBIAN_FRONTEND=noninteractive; {command}"], check=True, capture_output=True)
 
 
 def seconds(function):

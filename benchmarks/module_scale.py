@@ -34,24 +34,54 @@ def ring_status():
 
 
 def backend_status():
-    return [{"mail server ip": host, "tag": "a" if host < "198.51.100.40" else "b", "vhosts": "100", "state": "up",
-             "state-changed": "-", "users": str(USERS // 4)} for host in BACKENDS]
+    return [
+        {
+            "mail server ip": host,
+            "tag": "a" if host < "198.51.100.40" else "b",
+            "vhosts": "100",
+            "state": "up",
+            "state-changed": "-",
+            "users": str(USERS // 4),
+        }
+        for host in BACKENDS
+    ]
 
 
 def director_map():
-    return [{"user": user(number), "hash": str(2654435761 * number % 2**32), "mail server ip": BACKENDS[number % 4],
-             "expire time": f"2026-11-24 19:{number // 60 % 60:02}:{number % 60:02}"} for number in range(USERS)]
+    return [
+        {
+            "user": user(number),
+            "hash": str(2654435761 * number % 2**32),
+            "mail server ip": BACKENDS[number % 4],
+            "expire time": f"2026-11-24 19:{number // 60 % 60:02}:{number % 60:02}",
+        }
+        for number in range(USERS)
+    ]
 
 
 def replicator_status():
-    return [{"username": user(number), "priority": "none", "fast sync": f"00:{number // 60 % 60:02}:{number % 60:02}",
-             "full sync": f"{number % 24:02}:10:20", "success sync": f"00:{number // 60 % 60:02}:{number % 60:02}",
-             "failed": "y" if number % 1000 == 0 else "-"} for number in range(USERS)]
+    return [
+        {
+            "username": user(number),
+            "priority": "none",
+            "fast sync": f"00:{number // 60 % 60:02}:{number % 60:02}",
+            "full sync": f"{number % 24:02}:10:20",
+            "success sync": f"00:{number // 60 % 60:02}:{number % 60:02}",
+            "failed": "y" if number % 1000 == 0 else "-",
+        }
+        for number in range(USERS)
+    ]
 
 
 def replicator_summary():
-    names = ["Queued 'sync' requests", "Queued 'high' requests", "Queued 'low' requests", "Queued 'failed' requests",
-             "Queued 'full resync' requests", "Waiting 'failed' requests"]
+    names = [
+        "Queued 'sync' requests",
+        "Queued 'high' requests",
+        "Queued 'low' requests",
+        "Queued 'failed' requests",
+        "Queued 'full resync' requests",
+        "Waiting 'failed' requests",
+    ]
     return [{"field": name, "value": "0"} for name in names] + [{"field": "Total number of known users", "value": str(USERS)}]
 
 
@@ -66,7 +96,9 @@ ANSWERS = {
 CALLS = {
     "director_info, map: true": ("director_info", {"map": True}),
     "director_backends, flush: forget in check mode": (
-        "director_backends", {"backends": [], "flush": "forget", "_ansible_check_mode": True}),
+        "director_backends",
+        {"backends": [], "flush": "forget", "_ansible_check_mode": True},
+    ),
     "replicator_info": ("replicator_info", {}),
     "replicator_info, users: '*'": ("replicator_info", {"users": "*"}),
     "replicator_user, user: '*', state: present": ("replicator_user", {"user": "*"}),
@@ -82,7 +114,7 @@ def fake_doveadm(folder):
         lines.append(f'*"{words}"*) exec cat {path} ;;')
     users = folder / "users"
     users.write_text("".join(f"{user(number)}\n" for number in range(USERS)))
-    lines += [f'"user -- "*) exec cat {users} ;;', "*) echo \"unexpected: $*\" >&2; exit 64 ;;", "esac"]
+    lines += [f'"user -- "*) exec cat {users} ;;', '*) echo "unexpected: $*" >&2; exit 64 ;;', "esac"]
     for name, text in (("doveadm", "\n".join(lines)), ("doveconf", "#!/bin/sh\necho 198.51.100.31@a")):
         (folder / name).write_text(text + "\n")
         (folder / name).chmod(0o755)
@@ -94,7 +126,8 @@ def call(module, arguments, folder):
     environment = {**os.environ, "PATH": f"{folder}:/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT / ".lab" / "collections")}
     begin = time.monotonic()
     done = subprocess.run(
-        [sys.executable, MODULES / f"{module}.py"], input=given, env=environment, capture_output=True, text=True, check=False)
+        [sys.executable, MODULES / f"{module}.py"], input=given, env=environment, capture_output=True, text=True, check=False
+    )
     took = time.monotonic() - begin
     if done.returncode != 0:
         raise SystemExit(done.stdout[-1000:] + done.stderr[-1000:])

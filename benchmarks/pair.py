@@ -24,8 +24,10 @@ def deliveries(clients, users, node):
 def lags(clients, user, pair, end):
     """Milliseconds from append to visible on the partner, one after the other until the end."""
     found = []
-    with clients.imap(user, host=pair[0]["address"], folder="Lag") as writer, \
-            clients.imap(user, host=pair[1]["address"], folder="Lag") as reader:
+    with (
+        clients.imap(user, host=pair[0]["address"], folder="Lag") as writer,
+        clients.imap(user, host=pair[1]["address"], folder="Lag") as reader,
+    ):
         seen = count(reader)
         while not end.is_set():
             must(writer.append("Lag", None, None, b"Subject: lag\r\n\r\nx"))

@@ -23,9 +23,13 @@ def partitions():
     return {
         f"partition_{number}": {
             "vars": {"dovecot_partition": f"p{number}"},
-            "hosts": {f"mail{number}{side}": {"ansible_host": f"10.0.{number // 100}.{2 * (number % 100) + offset}"}
-                      for offset, side in ((1, "a"), (2, "b"))}}
-        for number in range((HOSTS - 4) // 2)}
+            "hosts": {
+                f"mail{number}{side}": {"ansible_host": f"10.0.{number // 100}.{2 * (number % 100) + offset}"}
+                for offset, side in ((1, "a"), (2, "b"))
+            },
+        }
+        for number in range((HOSTS - 4) // 2)
+    }
 
 
 def inventory(folder, users, template):
@@ -39,11 +43,22 @@ def inventory(folder, users, template):
         for number, name in enumerate(names, 1):
             found.groups[group]["hosts"][name] = {"ansible_host": f"10.0.200.{10 * offset + number}"}
     (found.folder / "hosts.yml").write_text(yaml.safe_dump(found.hosts))
-    (found.folder / "group_vars/dovecot_cluster/users.yml").write_text(yaml.safe_dump({
-        "dovecot_vip": "10.0.200.99/16",
-        "a_hash": HASH,
-        "dovecot_users": [{"name": f"user{number}@example.org", "partition": f"p{number % len(pairs)}",
-                           "password": "{{ a_hash }}" if template else HASH} for number in range(users)]}))
+    (found.folder / "group_vars/dovecot_cluster/users.yml").write_text(
+        yaml.safe_dump(
+            {
+                "dovecot_vip": "10.0.200.99/16",
+                "a_hash": HASH,
+                "dovecot_users": [
+                    {
+                        "name": f"user{number}@example.org",
+                        "partition": f"p{number % len(pairs)}",
+                        "password": "{{ a_hash }}" if template else HASH,
+                    }
+                    for number in range(users)
+                ],
+            }
+        )
+    )
     return found.folder / "hosts.yml"
 
 
@@ -61,8 +76,10 @@ def main():
             begin = time.perf_counter()
             result, refused = judged(hosts)
             assert result and not refused, refused
-            show(f"{HOSTS} hosts, {users} users{', each password a template' if template else ''}",
-                 f"{time.perf_counter() - begin:.1f} s")
+            show(
+                f"{HOSTS} hosts, {users} users{', each password a template' if template else ''}",
+                f"{time.perf_counter() - begin:.1f} s",
+            )
 
 
 if __name__ == "__main__":

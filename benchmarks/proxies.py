@@ -49,8 +49,11 @@ def members(lab, group):
 def implicit_proxies(lab):
     """The same backends without the proxies before them; afterwards as the inventory has them."""
     backends = yaml.safe_load(Path(lab["inventory"]).read_text())["dovecot_cluster"]["children"]["dovecot_backends"]
-    tree = {"dovecot_cluster": {"children": {
-        "dovecot_backends": backends, "dovecot_implicit_proxies": {"hosts": dict.fromkeys(backends["hosts"])}}}}
+    tree = {
+        "dovecot_cluster": {
+            "children": {"dovecot_backends": backends, "dovecot_implicit_proxies": {"hosts": dict.fromkeys(backends["hosts"])}}
+        }
+    }
     deploy_as(lab, tree, dovecot_vip="")
     yield
     deploy()
@@ -81,8 +84,10 @@ def measure(clients, ways, direct=None):
 
 def main():
     lab = status()
-    fits(any("dovecot_proxies" in node["groups"] for node in lab["nodes"]),
-         "a partitioned cluster with dedicated proxies: ./lab up partitioned_dedicated")
+    fits(
+        any("dovecot_proxies" in node["groups"] for node in lab["nodes"]),
+        "a partitioned cluster with dedicated proxies: ./lab up partitioned_dedicated",
+    )
     clients = Clients(lab)
     print(f"\nLogins by IMAPS, {machine()}")
     direct = measure(clients, dedicated(lab))

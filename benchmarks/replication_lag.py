@@ -24,8 +24,7 @@ def main():
 
 def measure(clients, user, pair, pause):
     lags = []
-    with clients.imap(user, host=pair[0]["address"]) as writer, \
-            clients.imap(user, host=pair[1]["address"]) as reader:
+    with clients.imap(user, host=pair[0]["address"]) as writer, clients.imap(user, host=pair[1]["address"]) as reader:
         seen = count(reader)
         for _sample in range(SAMPLES):
             time.sleep(pause)

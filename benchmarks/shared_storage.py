@@ -24,12 +24,17 @@ WAYS = {
     "Maildir on the node's own disk": ("own disk", {"dovecot_backend_mail_location": "maildir:~/Maildir"}),
     "Maildir on NFS behind directors": ("directors", {"dovecot_backend_mail_location": "maildir:~/Maildir"}),
     "the same, indexes on the node's own disk": (
-        "directors", {"dovecot_backend_mail_location": "maildir:~/Maildir",
-                      "dovecot_shared_storage_index_dir": "/var/lib/dovecot-indexes"}),
+        "directors",
+        {"dovecot_backend_mail_location": "maildir:~/Maildir", "dovecot_shared_storage_index_dir": "/var/lib/dovecot-indexes"},
+    ),
     "the same, and maildir_very_dirty_syncs": (
-        "directors", {"dovecot_backend_mail_location": "maildir:~/Maildir",
-                      "dovecot_shared_storage_index_dir": "/var/lib/dovecot-indexes",
-                      "dovecot_settings": {"maildir_very_dirty_syncs": True}}),
+        "directors",
+        {
+            "dovecot_backend_mail_location": "maildir:~/Maildir",
+            "dovecot_shared_storage_index_dir": "/var/lib/dovecot-indexes",
+            "dovecot_settings": {"maildir_very_dirty_syncs": True},
+        },
+    ),
 }
 
 
@@ -49,8 +54,10 @@ def hosts_of(lab, kind):
 
 
 # On the storage it is the mail user alone who may.
-EMPTY = ("cd /; systemctl stop dovecot; find /var/lib/dovecot-indexes -mindepth 1 -delete 2>/dev/null; "
-         "setpriv --reuid=5000 --regid=5000 --clear-groups find /var/vmail -mindepth 1 -delete")
+EMPTY = (
+    "cd /; systemctl stop dovecot; find /var/lib/dovecot-indexes -mindepth 1 -delete 2>/dev/null; "
+    "setpriv --reuid=5000 --regid=5000 --clear-groups find /var/vmail -mindepth 1 -delete"
+)
 UNMOUNT = "systemctl stop dovecot; systemctl stop var-vmail.mount 2>/dev/null; ! mountpoint -q /var/vmail"
 
 

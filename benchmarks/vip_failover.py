@@ -20,11 +20,15 @@ def power(verb, node):
 
 KILLED = {"the node is killed": (lambda node: power("kill", node), lambda node: power("start", node))}
 OF_A_PAIR = {
-    "keepalived is stopped": (lambda node: on(node, "systemctl stop keepalived"),
-                              lambda node: on(node, "systemctl start keepalived")),
+    "keepalived is stopped": (
+        lambda node: on(node, "systemctl stop keepalived"),
+        lambda node: on(node, "systemctl start keepalived"),
+    ),
     "dovecot is stopped": (lambda node: on(node, "systemctl stop dovecot"), lambda node: on(node, "systemctl start dovecot")),
-    "dovecot hangs": (lambda node: on(node, "systemctl kill --signal=STOP dovecot"),
-                      lambda node: on(node, "systemctl kill --signal=CONT dovecot")),
+    "dovecot hangs": (
+        lambda node: on(node, "systemctl kill --signal=STOP dovecot"),
+        lambda node: on(node, "systemctl kill --signal=CONT dovecot"),
+    ),
 }
 
 
@@ -69,8 +73,10 @@ def main():
     print(f"\nThe holder of the VIP fails, {machine()}")
     for how, (fail, fix) in (KILLED if balancers else OF_A_PAIR | KILLED).items():
         outages = [outage(lab, balancers or lab["nodes"], fail, fix) for _repeat in range(REPEATS)]
-        show(f"{how}: clients get no answer for",
-             f"median {statistics.median(outages):.2f} s, at most {max(outages):.2f} s, {REPEATS} times")
+        show(
+            f"{how}: clients get no answer for",
+            f"median {statistics.median(outages):.2f} s, at most {max(outages):.2f} s, {REPEATS} times",
+        )
 
 
 if __name__ == "__main__":

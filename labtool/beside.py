@@ -60,7 +60,8 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
         making.submit(locked.close)
         ran = [
             with_enclosure.submit(_scenario, name, settings, progress, [made[kind] for kind in kinds[name]])
-            if name in with_nodes else computing.submit(_part, name, settings, progress)
+            if name in with_nodes
+            else computing.submit(_part, name, settings, progress)
             for name in order
         ]
         return {result.part: result for result in (future.result() for future in ran)}

@@ -110,8 +110,11 @@ def _run(name: str, part: Callable[[], bool]) -> bool:
 
 def _environment() -> dict[str, str]:
     plain = {} if sys.stdout.isatty() else {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "True"}
-    return environment(inventory.path_of(DEFAULT_INVENTORY)) | plain | {
-        "GALAXY_IMPORTER_CONFIG": str(paths.ROOT / ".config" / "galaxy-importer.cfg")}
+    return (
+        environment(inventory.path_of(DEFAULT_INVENTORY))
+        | plain
+        | {"GALAXY_IMPORTER_CONFIG": str(paths.ROOT / ".config" / "galaxy-importer.cfg")}
+    )
 
 
 def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
@@ -124,15 +127,18 @@ def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
 
 
 def lint() -> bool:
-    return _all_of(
-        [
-            ["bash", "-n", "lab"],
-            ["ruff", "check", "."],
-            ["yamllint", "--strict", "."],
-            ["ansible-lint", "--offline", "--profile", "production"],
-            ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
-        ]
-    ) and _importable()
+    return (
+        _all_of(
+            [
+                ["bash", "-n", "lab"],
+                ["ruff", "check", "."],
+                ["yamllint", "--strict", "."],
+                ["ansible-lint", "--offline", "--profile", "production"],
+                ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
+            ]
+        )
+        and _importable()
+    )
 
 
 def _importable() -> bool:

@@ -62,15 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(function=_status)
 
     test = verbs.add_parser("test", help="run the tests, or some parts of them")
-    test.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them"
-    )
+    test.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them")
     test.add_argument("--without-vms", action="store_true", help="leave out the scenarios with virtual machines")
     test.add_argument("--list", action="store_true", help="only tell what there is, and how long it took last time")
     test.add_argument("--failed", action="store_true", help="run again what has failed: of a part's tests those that have")
-    test.add_argument(
-        "--jobs", type=int, metavar="N", help="scenarios beside each other (default: as cores and memory bear)"
-    )
+    test.add_argument("--jobs", type=int, metavar="N", help="scenarios beside each other (default: as cores and memory bear)")
     test.set_defaults(function=_test)
 
     measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")

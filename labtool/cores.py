@@ -13,8 +13,12 @@ from labtool.system import python_behind, run, say, stream
 
 # Release -> Pythons that it runs with, the newest first.
 RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
-TESTS = ("tests/unit/playbooks/test_judgement.py", "tests/unit/playbooks/test_plugins.py",
-         "tests/unit/playbooks/test_collection.py", "tests/unit/plugins/action")
+TESTS = (
+    "tests/unit/playbooks/test_judgement.py",
+    "tests/unit/playbooks/test_plugins.py",
+    "tests/unit/playbooks/test_collection.py",
+    "tests/unit/plugins/action",
+)
 # Of lab-requirements.txt, what these tests import.
 NEEDED = ("aiosmtpd", "hypothesis", "passlib", "pytest==")
 
@@ -28,8 +32,15 @@ def check(environment: dict[str, str]) -> bool:
             continue
         programs = environment_of(release, python) / "bin"
         say(f"--- ansible-core {release} with {python}")
-        good = stream([programs / "pytest", "-q", *TESTS], env=environment | {
-            "PATH": f"{programs}:{environment['PATH']}", "VIRTUAL_ENV": str(programs.parent)}, cwd=paths.ROOT) == 0 and good
+        good = (
+            stream(
+                [programs / "pytest", "-q", *TESTS],
+                env=environment | {"PATH": f"{programs}:{environment['PATH']}", "VIRTUAL_ENV": str(programs.parent)},
+                cwd=paths.ROOT,
+            )
+            == 0
+            and good
+        )
     return good
 
 

@@ -31,21 +31,9 @@ PACKAGES = (
     "less",
 )
 
-DOVECOT = (
-    "dovecot-core",
-    "dovecot-imapd",
-    "dovecot-lmtpd",
-    "dovecot-managesieved",
-    "dovecot-pop3d",
-    "dovecot-sieve",
-)
+DOVECOT = ("dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-managesieved", "dovecot-pop3d", "dovecot-sieve")
 # What the roles install, but for databases. A scenario need not prove again on each node that apt works.
-STOCK = (
-    *DOVECOT,
-    "dovecot-auth-lua",
-    "haproxy",
-    "keepalived",
-)
+STOCK = (*DOVECOT, "dovecot-auth-lua", "haproxy", "keepalived")
 # A node starts bare, whatever is installed: the roles start what they need.
 STOPPED = ("dovecot.service", "haproxy.service", "keepalived.service")
 STOCKING = f"""set -eu

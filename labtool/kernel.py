@@ -33,8 +33,7 @@ def restore_limits() -> bool:
     """Put back what was raised since, by the lab or by the roles on its nodes."""
     if not RECORD.exists():
         return False
-    raised = {name: value for name, value in json.loads(RECORD.read_text()).items()
-              if int((SETTINGS / name).read_text()) > value}
+    raised = {name: value for name, value in json.loads(RECORD.read_text()).items() if int((SETTINGS / name).read_text()) > value}
     for name, value in raised.items():
         (SETTINGS / name).write_text(str(value))
     RECORD.unlink()

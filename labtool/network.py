@@ -26,14 +26,7 @@ def create(network: ipaddress.IPv4Network) -> str:
     # A new name each time: podman books addresses by the network's name in a place that it shares with
     # the user's own podman, and the bookings of a lab that was killed stay there.
     name = f"mailcluster-{secrets.token_hex(4)}"
-    podman(
-        "network",
-        "create",
-        f"--subnet={network}",
-        f"--gateway={network[1]}",
-        f"--opt=mtu={current_mtu()}",
-        name,
-    )
+    podman("network", "create", f"--subnet={network}", f"--gateway={network[1]}", f"--opt=mtu={current_mtu()}", name)
     # This podman cannot be told the bridge's name. One of our own lets every later run recognise it.
     file = paths.PODMAN_NETWORKS / f"{name}.json"
     draft = file.with_suffix(".new")

@@ -240,8 +240,5 @@ def how_to_log_in(cluster: Cluster) -> str:
             password = "PASSWORD (made by the first './lab up' that converges)"
         words = [f"a login {user.name} {password}"] if by_imap else [f"USER {user.name}", f"PASS {password}"]
         lines += [f"         {word}" for word in words]
-    lines += [
-        f"  shell  {shlex.join(ssh(cluster.nodes[0].address))}",
-        "  tools  ./lab run ansible all -m ping",
-    ]
+    lines += [f"  shell  {shlex.join(ssh(cluster.nodes[0].address))}", "  tools  ./lab run ansible all -m ping"]
     return "\n".join(lines)

@@ -100,11 +100,7 @@ def python_behind(program: str | Path) -> Path | None:
 
 
 def stream(
-    argv: Sequence[str | Path],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    to_stderr: bool = False,
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, to_stderr: bool = False
 ) -> int:
     """Run a command whose output the user sees as it comes; returns its exit code."""
     process = subprocess.Popen(

@@ -48,8 +48,11 @@ class Journal:
         yield from (f"{name} was expunged and is there" for name in self.done["expunged"] if found[name])
         yield from (f"{name} has lost its flag" for name in self.done["flagged"] if name not in flagged)
         folders = set(box["folders"])
-        yield from (f"the folder {name} is lost" for name in self.done["created"]
-                    if name not in folders and name not in self.begun["deleted"])
+        yield from (
+            f"the folder {name} is lost"
+            for name in self.done["created"]
+            if name not in folders and name not in self.begun["deleted"]
+        )
         yield from (f"the folder {name} was deleted and is there" for name in self.done["deleted"] if name in folders)
 
 
@@ -64,8 +67,14 @@ class Waits:
 
     def longest(self, kind, since, partition=None):
         """Seconds, of the actions that ended since then, in a partition or in all."""
-        return max((took for ended, what, where, took in list(self._all)
-                    if what == kind and ended >= since and partition in (None, where)), default=0)
+        return max(
+            (
+                took
+                for ended, what, where, took in list(self._all)
+                if what == kind and ended >= since and partition in (None, where)
+            ),
+            default=0,
+        )
 
 
 class Load(Workers):
@@ -79,9 +88,15 @@ class Load(Workers):
         self.journals = {user: Journal() for names in users.values() for user in names}
         self.waits = Waits()
         self._broken = []
-        super().__init__([threading.Thread(target=self._guarded, args=(work, user, partition), daemon=True)
-                          for partition, names in users.items() for user in names for work in (self._deliver, self._read)],
-                         patience=2 * PATIENCE["delivery"])
+        super().__init__(
+            [
+                threading.Thread(target=self._guarded, args=(work, user, partition), daemon=True)
+                for partition, names in users.items()
+                for user in names
+                for work in (self._deliver, self._read)
+            ],
+            patience=2 * PATIENCE["delivery"],
+        )
 
     def __exit__(self, *failure):
         super().__exit__(*failure)
@@ -167,14 +182,19 @@ class Client:
             must(self.session().append("INBOX", None, None, f"Message-ID: <{name}>\r\nSubject: x\r\n\r\nx\r\n".encode()))
             self.journal.done["appended"].append(name)
             self.journal.appended_at[name] = time.monotonic()
+
         return append
 
     def with_old_message(self, kind, act):
         """The action for a message that was acknowledged some time ago, once, and was not repeated."""
         journal = self.journal
         settled = time.monotonic() - SETTLED
-        names = [name for name in journal.done["appended"][-60:] if journal.appended_at[name] < settled
-                 and name not in journal.begun["flagged"] | journal.begun["expunged"] | journal.repeated]
+        names = [
+            name
+            for name in journal.done["appended"][-60:]
+            if journal.appended_at[name] < settled
+            and name not in journal.begun["flagged"] | journal.begun["expunged"] | journal.repeated
+        ]
         if not names:
             return
 
@@ -186,6 +206,7 @@ class Client:
                 journal.begun[kind].add(names[0])
                 act(connection, found[0].decode())
                 journal.done[kind].append(names[0])
+
         yield once
 
     @staticmethod
@@ -203,6 +224,7 @@ class Client:
             # of an attempt before, whose answer was lost
             assert status == "OK" or b"ALREADYEXISTS" in answer[0], answer
             self.journal.done["created"].append(name)
+
         return create
 
     def deleting(self, name):
@@ -213,4 +235,5 @@ class Client:
                 self.journal.done["deleted"].append(name)
             else:
                 assert b"NONEXISTENT" in answer[0], answer
+
         return delete

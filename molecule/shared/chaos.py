@@ -19,8 +19,10 @@ def unleash(cluster, load, minutes, say=print):
             outcome = happen(fault, turns[fault.group], cluster, load)
             turns[fault.group] += 1
             outcomes.append(outcome)
-            say(f"{outcome.title} ({outcome.node}): delivery {outcome.delivery:.1f} s, IMAP {outcome.imap:.1f} s, "
-                f"whole {outcome.whole:.1f} s after it was mended")
+            say(
+                f"{outcome.title} ({outcome.node}): delivery {outcome.delivery:.1f} s, IMAP {outcome.imap:.1f} s, "
+                f"whole {outcome.whole:.1f} s after it was mended"
+            )
     return outcomes
 
 

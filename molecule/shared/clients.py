@@ -62,8 +62,9 @@ class Clients:
     def sieve(self, user, password=None, host=None):
         return ManageSieve(host or self.vip, self.ports["sieve"], self.tls, user, password or self.passwords[user])
 
-    def deliver(self, *users, subject="test", body="A message of the tests.", host=None, attempts=1, message_id=None,
-                timeout=TIMEOUT):
+    def deliver(
+        self, *users, subject="test", body="A message of the tests.", host=None, attempts=1, message_id=None, timeout=TIMEOUT
+    ):
         """Sends one message by LMTP to all of I(users); gives its Message-ID."""
         message = EmailMessage()
         message["From"] = "sender@example.net"

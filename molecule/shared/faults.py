@@ -43,6 +43,7 @@ class Cluster:
         def place():
             told = directors[0].doveadm("director", "status", names[0], partition)[0]["status"]
             return [node for node in self.nodes.pair_of(partition) if node.address == told]
+
         # a ring that has just begun sends nobody anywhere
         return eventually(place, 30, f"a backend for {names[0]}")[0]
 
@@ -66,21 +67,26 @@ def hung(unit):
     def occur(_cluster, node):
         node.run(f"systemctl kill --signal=STOP {unit}")
         return lambda: node.run(f"systemctl kill --signal=CONT {unit}")
+
     return occur
 
 
 def crashed(unit):
     """systemd starts it again."""
+
     def occur(_cluster, node):
         node.run(f"kill -KILL $(systemctl show --property MainPID --value {unit})")
         return lambda: None
+
     return occur
 
 
 def isolated(_cluster, node):
     """Only ssh goes in and out."""
-    for chain, hook, rules in (("in", "input", ("iif lo accept", "tcp dport 22 accept", "drop")),
-                               ("out", "output", ("oif lo accept", "tcp sport 22 accept", "drop"))):
+    for chain, hook, rules in (
+        ("in", "input", ("iif lo accept", "tcp dport 22 accept", "drop")),
+        ("out", "output", ("oif lo accept", "tcp sport 22 accept", "drop")),
+    ):
         node.run(f"nft 'add table inet isolated; add chain inet isolated {chain} {{ type filter hook {hook} priority -20; }}'")
         node.run("; ".join(f"nft add rule inet isolated {chain} {rule}" for rule in rules))
     return lambda: node.run("nft delete table inet isolated")
@@ -102,6 +108,7 @@ def disk_full(cluster, node):
         ballast.remove()
         cluster.await_whole()
         disk.__exit__(None, None, None)
+
     return fix
 
 

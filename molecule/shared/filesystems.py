@@ -19,9 +19,20 @@ def deploy(ansible, kind, source, *words):
 def deploy_without_directors(lab, folder, ansible, backends, kind, source):
     """The same backends, each for everybody at any time."""
     unmount(*backends)
-    tree = {"dovecot_cluster": {"children": {"dovecot_backends": {"children": {"dovecot_shared_storage": {
-        "vars": {"dovecot_partition": "shared"},
-        "hosts": {node.name: {"ansible_host": node.address} for node in backends}}}}}}}
+    tree = {
+        "dovecot_cluster": {
+            "children": {
+                "dovecot_backends": {
+                    "children": {
+                        "dovecot_shared_storage": {
+                            "vars": {"dovecot_partition": "shared"},
+                            "hosts": {node.name: {"ansible_host": node.address} for node in backends},
+                        }
+                    }
+                }
+            }
+        }
+    }
     hosts = inventory(lab, folder / "inventory", tree)
     deploy(ansible, kind, source, "--inventory", hosts)
 

@@ -43,9 +43,12 @@ class Node:
         key = entry["ssh"][entry["ssh"].index("-i") + 1]
         # one connection for all commands; the lab forgets it when it cuts a node's power
         self.host = testinfra.get_host(
-            f"ssh://root@{self.address}", ssh_identity_file=key, controlpersist=60,
+            f"ssh://root@{self.address}",
+            ssh_identity_file=key,
+            controlpersist=60,
             ssh_extra_args=f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
-                           f"-o ControlPath={CONTROL_SOCKETS}/test-%C")
+            f"-o ControlPath={CONTROL_SOCKETS}/test-%C",
+        )
 
     def run(self, command, *args):
         """Standard output of a command that must succeed."""
@@ -105,12 +108,10 @@ def holder_of(lab, nodes):
     candidates = nodes.of("dovecot_loadbalancers") or nodes.of("dovecot_replicated")
 
     def holder():
-        holders = [
-            node for node in candidates
-            if node.is_up() and node.holds(lab["vip"])
-        ]
+        holders = [node for node in candidates if node.is_up() and node.holds(lab["vip"])]
         assert len(holders) == 1, f"the VIP is held by {[node.name for node in holders]}"
         return holders[0]
+
     return holder
 
 
@@ -121,11 +122,13 @@ def vip_holder(lab, nodes):
 
 def whole_of(lab, nodes):
     """A function that tells whether every node is up and in its place; what ./lab status judges, in a fraction of its time."""
+
     def whole():
         with ThreadPoolExecutor() as pool:
             addresses = "".join(pool.map(assert_well, nodes.values()))
         assert not lab["vip"] or f" {lab['vip']}/" in addresses, "nobody holds the VIP"
         return True
+
     return whole
 
 
@@ -149,9 +152,14 @@ def assert_well(node):
     assert node.is_up(), f"{node.name} does not answer"
     units = " ".join(words for group, words in UNITS.items() if group in node.groups)
     command = [f"systemctl is-active --quiet {units}"] if units else []
-    command += ["doveadm director ring status | grep -q 'ring synced'",
-                "! doveadm -f tab director status | awk -F '\\t' 'NR > 1 && ($3 != 100 || $4 != \"up\")' | grep ."
-                ] if "dovecot_directors" in node.groups else []
+    command += (
+        [
+            "doveadm director ring status | grep -q 'ring synced'",
+            "! doveadm -f tab director status | awk -F '\\t' 'NR > 1 && ($3 != 100 || $4 != \"up\")' | grep .",
+        ]
+        if "dovecot_directors" in node.groups
+        else []
+    )
     command += ["! doveadm -f tab replicator status '*' | grep -E '\ty$'"] if "dovecot_replicated" in node.groups else []
     return node.run(" && ".join([*command, "ip -oneline address"]))
 
@@ -203,12 +211,14 @@ class LabNode:
 @pytest.fixture(scope="session")
 def replicated(nodes, clients):
     """A function that waits until both nodes of a pair have the message."""
+
     def wait(user, partition, message_id, folder="INBOX"):
         for node in nodes.pair_of(partition):
             eventually(
-                lambda node=node: node.run(
-                    "doveadm search -u %s mailbox %s header message-id %s", user, folder, message_id),
-                what=f"the message of {user} on {node.name}")
+                lambda node=node: node.run("doveadm search -u %s mailbox %s header message-id %s", user, folder, message_id),
+                what=f"the message of {user} on {node.name}",
+            )
+
     return wait
 
 
@@ -227,7 +237,11 @@ def run_playbook(playbook, *args):
     """Runs a playbook against the lab and gives the finished process."""
     return subprocess.run(
         [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
-        capture_output=True, text=True, timeout=300, check=False)
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -238,15 +252,25 @@ def ansible(lab):
 @pytest.fixture(scope="session")
 def module(lab):
     """A function that runs a module on a node, and gives its result."""
+
     def run(node, name, *, check=False, options=(), **params):
-        command = [CHECKOUT / "lab", "run", "ansible", getattr(node, "name", node), "--module-name",
-                   f"mailcluster.dovecot.{name}", *(["--args", json.dumps(params)] if params else []),
-                   *(["--check"] if check else []), *options]
+        command = [
+            CHECKOUT / "lab",
+            "run",
+            "ansible",
+            getattr(node, "name", node),
+            "--module-name",
+            f"mailcluster.dovecot.{name}",
+            *(["--args", json.dumps(params)] if params else []),
+            *(["--check"] if check else []),
+            *options,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         _who, arrow, result = done.stdout.partition(" => ")
         assert arrow, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return json.loads(result)
+
     return run
 
 

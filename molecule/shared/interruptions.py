@@ -12,8 +12,8 @@ from fixtures import CHECKOUT
 def at_task(task, act, playbook, *args):
     """Calls a function with the process as soon as the output tells of a task: what was printed, and the exit status."""
     process = subprocess.Popen(
-        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
-        stdout=subprocess.PIPE, text=True)
+        [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args], stdout=subprocess.PIPE, text=True
+    )
     seen = ""
     for line in process.stdout:
         seen += line

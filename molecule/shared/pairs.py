@@ -33,8 +33,10 @@ def mailboxes_of(node, users):
         return {}
     *answers, scripts = node.run(READ % " ".join(users)).split("\n", 3)
     status, listing, fetched = (by_user(answer) for answer in answers)
-    return {user: mailbox(status.get(user, []), listing.get(user, []), fetched.get(user, []), line)
-            for user, line in zip(users, scripts.splitlines(), strict=True)}
+    return {
+        user: mailbox(status.get(user, []), listing.get(user, []), fetched.get(user, []), line)
+        for user, line in zip(users, scripts.splitlines(), strict=True)
+    }
 
 
 def by_user(answer):
@@ -48,8 +50,15 @@ def mailbox(status, listing, fetched, scripts):
     return {
         "folders": {row["mailbox"]: (row["guid"], row["uidvalidity"], row["uidnext"]) for row in status},
         "messages": sorted(
-            (row["mailbox"], int(row["uid"]), row["guid"], " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
-             row["hdr.message-id"]) for row in fetched),
+            (
+                row["mailbox"],
+                int(row["uid"]),
+                row["guid"],
+                " ".join(sorted(set(row["flags"].split()) - {r"\Recent"})),
+                row["hdr.message-id"],
+            )
+            for row in fetched
+        ),
         "scripts": scripts,
         "subscribed": sorted(row["mailbox"] for row in listing),
     }
@@ -59,13 +68,16 @@ def mailbox(status, listing, fetched, scripts):
 def cut_off(pair, packets=""):
     """The link between the nodes is cut, or I(packets) of it, in the words of nft. Gives what mends it before the end."""
     for node, partner in (pair, pair[::-1]):
-        node.run("nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
-                 f"add rule inet cut in ip saddr {partner.address} {packets} drop'")
+        node.run(
+            "nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "
+            f"add rule inet cut in ip saddr {partner.address} {packets} drop'"
+        )
     cut = list(pair)
 
     def fix():
         while cut:
             cut.pop().run("nft delete table inet cut")
+
     try:
         yield fix
     finally:
@@ -80,8 +92,10 @@ def difference(one, other):
             if isinstance(one[part], str):
                 words.append(f"{part}: {one[part]!r} / {other[part]!r}")
                 continue
-            left, right = ({str(item) for item in (side[part].items() if isinstance(side[part], dict) else side[part])}
-                           for side in (one, other))
+            left, right = (
+                {str(item) for item in (side[part].items() if isinstance(side[part], dict) else side[part])}
+                for side in (one, other)
+            )
             words.append(f"{part}: only here {sorted(left - right)[:4]}, only there {sorted(right - left)[:4]}")
     return "; ".join(words)
 
@@ -97,7 +111,8 @@ def await_equal(pair, users, seconds=60):
         missing = [user for user in missing if user not in boxes]
         assert not (missing and late), (
             f"after {seconds} s {pair[0].name} and {pair[1].name} differ for {len(missing)} users, "
-            f"{missing[0]} in {difference(one[missing[0]], other[missing[0]])}")
+            f"{missing[0]} in {difference(one[missing[0]], other[missing[0]])}"
+        )
         time.sleep(1 if missing else 0)
     return boxes
 
@@ -105,11 +120,13 @@ def await_equal(pair, users, seconds=60):
 def await_quiet(pair, seconds=60):
     """Until nobody's replication has failed and nobody waits, on both nodes."""
     for node in pair:
+
         def quiet(node=node):
             rows = node.doveadm("replicator", "status", "*")
             restless = {row["username"]: row for row in rows if row["failed"] == "y" or row["priority"] != "none"}
             assert not restless, f"{len(restless)} users have failed or wait, as {list(restless.values())[:3]}"
             return True
+
         eventually(quiet, seconds, f"a quiet replicator on {node.name}", interval=1)
 
 
@@ -178,6 +195,7 @@ class Load(Workers):
         def lmtp(user, name):
             self.clients.deliver(user, host=self.host, message_id=name, timeout=3)
             self.delivered[user].append(name)
+
         self._repeat(lmtp)
 
     def _append(self):
@@ -186,6 +204,7 @@ class Load(Workers):
                 must(connection.append("INBOX", None, None, f"Message-ID: <{name}>\r\nSubject: load\r\n\r\nx\r\n".encode()))
                 self.appended[user].append(name)
                 must(connection.search(None, "ALL"))
+
         self._repeat(imap)
 
 

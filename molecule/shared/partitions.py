@@ -14,8 +14,10 @@ def holders(nodes, user, message_id):
     wanted = message_id.strip("<>")
     local, domain = user.split("@")
     return sorted(
-        node.name for node in nodes.of("dovecot_backends")
-        if node.host.run("grep -rqF %s /var/vmail/%s/%s", wanted, domain, local).rc == 0)
+        node.name
+        for node in nodes.of("dovecot_backends")
+        if node.host.run("grep -rqF %s /var/vmail/%s/%s", wanted, domain, local).rc == 0
+    )
 
 
 def forget(nodes):

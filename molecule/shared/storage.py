@@ -17,7 +17,8 @@ MOUNT = "var-vmail.mount"
 # What Dovecot says of a mailbox that is not as its files tell, in whatever format. To have waited for a lock is no such thing.
 BROKEN = re.compile(
     r"(?i)(error|warning|panic|fatal):(?!.* (was locked for|took) \d+ seconds).*"
-    r"(corrupt|index|transaction log|log file|uidlist|rebuil|fsck|dbox|broken|unexpectedly|cache file)")
+    r"(corrupt|index|transaction log|log file|uidlist|rebuil|fsck|dbox|broken|unexpectedly|cache file)"
+)
 # What follows when an index is rebuilt, after a line that tells why.
 REBUILT = r": Rebuilding index$|/dovecot\.index reset, view is now inconsistent"
 # An sdbox message was renamed into its place, and not told to the index: the node died just there, or the file server lost its
@@ -25,12 +26,14 @@ REBUILT = r": Rebuilding index$|/dovecot\.index reset, view is now inconsistent"
 # and flags stay as they are, and the sender, who had no answer, sends again.
 UNFINISHED_SAVE = (
     rf"/u\.\d+ already exists, rebuilding index|{REBUILT}"
-    r"|(rename|unlink)\([^)]*/\.temp\.[^)]*\) failed: No such file or directory$")
+    r"|(rename|unlink)\([^)]*/\.temp\.[^)]*\) failed: No such file or directory$"
+)
 # A node reads zeros where another has appended to the log, and has the index rebuilt: "What stays wrong without directors" in
 # docs/shared_storage.md.
 STALE_LOG = (
     rf": dbox: Unexpectedly lost uid$|: Lost log for seq=.* > current sync_offset |: fscking index file |{REBUILT}"
-    r"|: Invalid transaction log size \(\d+ vs \d+\): |: Failed to map view for .* - generating missing logs$")
+    r"|: Invalid transaction log size \(\d+ vs \d+\): |: Failed to map view for .* - generating missing logs$"
+)
 
 
 def clock(node):
@@ -62,8 +65,13 @@ def boxes_of(clients, users, host=None):
 def message(part):
     told, header = part[0].decode(), part[1].decode()
     flags = re.search(r"FLAGS \(([^)]*)\)", told).group(1).split()
-    return ("INBOX", int(re.search(r"UID (\d+)", told).group(1)), "", " ".join(sorted(set(flags) - {r"\Recent"})),
-            header.partition(":")[2].strip())
+    return (
+        "INBOX",
+        int(re.search(r"UID (\d+)", told).group(1)),
+        "",
+        " ".join(sorted(set(flags) - {r"\Recent"})),
+        header.partition(":")[2].strip(),
+    )
 
 
 def home_of(user, nodes):
@@ -116,7 +124,7 @@ class Worker:
             self.added.append(name)
         must(connection.noop())
         uids = must(connection.uid("SEARCH", None, "ALL"))[0].split()
-        for uid in uids[len(self.added) % 7::7]:
+        for uid in uids[len(self.added) % 7 :: 7]:
             connection.uid("STORE", uid, "+FLAGS" if len(self.added) % 2 else "-FLAGS", r"(\Flagged)")
             self.changes += 1
         if len(self.added) > 5 and len(self.added) % 3 == 0:
@@ -155,7 +163,8 @@ def work_at_once(clients, user, nodes, seconds):
 def assert_same_mail(clients, user, nodes, workers):
     """What all together have added and not removed is there once, from wherever one looks; what was refused may be."""
     added, tried, expunging, expunged = (
-        {name for worker in workers for name in getattr(worker, what)} for what in ("added", "tried", "expunging", "expunged"))
+        {name for worker in workers for name in getattr(worker, what)} for what in ("added", "tried", "expunging", "expunged")
+    )
     seen = {}
     for node in nodes:
         boxes = eventually(lambda node=node: boxes_of(clients, [user], host=node.address), 60, f"a login at {node.name}")

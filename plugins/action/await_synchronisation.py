@@ -48,8 +48,10 @@ class ActionModule(ActionBase):
             state = self._call("replicator_info", since=since)
             missing, failed = set(state["unsynchronised_users"]), set(state["failed_users"])
             known = state["summary"]["known_users"]
-            display.display(f"{self._node}: {known - len(missing)} of {known} users synchronised, {len(missing)} to go, "
-                            f"{len(missing & failed)} of them failed and tried again")
+            display.display(
+                f"{self._node}: {known - len(missing)} of {known} users synchronised, {len(missing)} to go, "
+                f"{len(missing & failed)} of them failed and tried again"
+            )
             if not missing:
                 return known
             if missing - failed or least is None or len(missing) < least:
@@ -66,13 +68,14 @@ class ActionModule(ActionBase):
         self._call("replicator_user", user="*", state="synchronised", max_age=max_age, timeout=TIMEOUT)
 
     def _call(self, module, **args):
-        result = self._execute_module(
-            module_name=f"mailcluster.dovecot.{module}", module_args=args, task_vars=self._task_vars)
+        result = self._execute_module(module_name=f"mailcluster.dovecot.{module}", module_args=args, task_vars=self._task_vars)
         if result.get("failed"):
             raise AnsibleActionFail(result.get("msg", f"{module} failed"), result=result)
         return result
 
     def _complaint(self, missing, known, patience):
-        return (f"{len(missing)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
-                f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; fix what it says, and run "
-                f"again")
+        return (
+            f"{len(missing)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
+            f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; fix what it says, and run "
+            f"again"
+        )

@@ -136,8 +136,7 @@ class Renderer:
             source = self.action._find_needle("templates", template)
             text = trust_as_template(self.action._loader.get_text_file_contents(source))
             templar = self.action._templar.copy_with_new_env(
-                searchpath=self.search_path(source),
-                available_variables=self.variables(template, source, dest),
+                searchpath=self.search_path(source), available_variables=self.variables(template, source, dest)
             )
             rendered = templar.template(text, escape_backslashes=False, overrides=dict(self.OVERRIDES))
         except AnsibleError as error:

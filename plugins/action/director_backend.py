@@ -50,8 +50,10 @@ class ActionModule(ActionBase):
             if "remaining" not in results[-1]:
                 break  # it is empty, or something else is wrong
             left = max(0, round(end - time.monotonic()))
-            display.display(f"{self._task_vars['inventory_hostname']}: {results[-1]['remaining']} of its "
-                            f"{results[-1]['counted']} left on {self._task.args['host']}, {left} s to go")
+            display.display(
+                f"{self._task_vars['inventory_hostname']}: {results[-1]['remaining']} of its "
+                f"{results[-1]['counted']} left on {self._task.args['host']}, {left} s to go"
+            )
             if not left:
                 if self._option("flush") != "none":
                     results.append(self._call(drain_timeout=0))
@@ -59,8 +61,7 @@ class ActionModule(ActionBase):
         return merged(results)
 
     def _call(self, **args):
-        return self._execute_module(
-            module_name=MODULE, module_args=dict(self._task.args, **args), task_vars=self._task_vars)
+        return self._execute_module(module_name=MODULE, module_args=dict(self._task.args, **args), task_vars=self._task_vars)
 
 
 def merged(results):

@@ -26,8 +26,17 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement imp
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._reading import Reader
 
 # What a template may name beside the host's own variables; the rest of Ansible's own are the first host's.
-OF_THE_PLAY = frozenset({"ansible_search_path", "ansible_play_hosts", "ansible_play_hosts_all", "ansible_play_batch",
-                         "ansible_play_name", "hostvars", "omit"})
+OF_THE_PLAY = frozenset(
+    {
+        "ansible_search_path",
+        "ansible_play_hosts",
+        "ansible_play_hosts_all",
+        "ansible_play_batch",
+        "ansible_play_name",
+        "hostvars",
+        "omit",
+    }
+)
 
 
 class ActionModule(ActionBase):
@@ -39,9 +48,12 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         spec, args = self.validate_argument_spec(
             argument_spec={
-                "nodes": {"type": "dict"}, "filled": {"type": "str", "default": ""},
-                "storage": {"type": "dict", "default": {}}, "asked_at": {"type": "float"},
-                "secrets": {"type": "dict", "default": {}}},
+                "nodes": {"type": "dict"},
+                "filled": {"type": "str", "default": ""},
+                "storage": {"type": "dict", "default": {}},
+                "asked_at": {"type": "float"},
+                "secrets": {"type": "dict", "default": {}},
+            }
         )
         if args["nodes"] is not None:
             asked = (args["asked_at"], time.time()) if args["asked_at"] else None
@@ -60,19 +72,43 @@ class ActionModule(ActionBase):
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
         storage = self._storage(complete, topology, given)
         readings = self._readings(judgement, variables, topology, common)
-        declared = {"groups": groups, "topology": topology, "vars": common, "given": given, "secrets": readings,
-                    "values": values, "explicit": judgement.explicit}
-        found = [*called, *_names.groups(groups, common), *judgement.problems(), *unknown,
-                 *_of_extra_vars(self._extra(), judgement)]
-        found += [sentence for sentence in _inventory_checks.problems(declared)
-                  if sentence.split(":")[0] not in judgement.unusable and sentence not in found]
+        declared = {
+            "groups": groups,
+            "topology": topology,
+            "vars": common,
+            "given": given,
+            "secrets": readings,
+            "values": values,
+            "explicit": judgement.explicit,
+        }
+        found = [
+            *called,
+            *_names.groups(groups, common),
+            *judgement.problems(),
+            *unknown,
+            *_of_extra_vars(self._extra(), judgement),
+        ]
+        found += [
+            sentence
+            for sentence in _inventory_checks.problems(declared)
+            if sentence.split(":")[0] not in judgement.unusable and sentence not in found
+        ]
         nonce = secrets.token_hex(16)
-        return self._refuse_or("The inventory cannot be deployed", found, {
-            "changed": False, "topology": topology, "storage": storage, "time": time.time(), "nonce": nonce,
-            "secrets": self._declared(readings, nonce),
-            "values": {name: changed for name, changed in judgement.changed.items() if changed},
-            # among the values may be secrets, which -v does not show then
-            "_ansible_verbose_override": True})
+        return self._refuse_or(
+            "The inventory cannot be deployed",
+            found,
+            {
+                "changed": False,
+                "topology": topology,
+                "storage": storage,
+                "time": time.time(),
+                "nonce": nonce,
+                "secrets": self._declared(readings, nonce),
+                "values": {name: changed for name, changed in judgement.changed.items() if changed},
+                # among the values may be secrets, which -v does not show then
+                "_ansible_verbose_override": True,
+            },
+        )
 
     def _judged(self, groups, task_vars):
         """What the specifications say of each host, and of names that nobody reads; and all variables of each host."""
@@ -86,13 +122,21 @@ class ActionModule(ActionBase):
             raw = task_vars["hostvars"].raw_get(name)
             if name == hosts[0] or not of_play:
                 # a role of the play brings its defaults along, which nobody has set
-                of_play = {key: value for key, value in task_vars.items()
-                           if key not in raw and (not key.startswith("ansible_") or key in OF_THE_PLAY) and key != "vars"
-                           and not (key in defaults and value == defaults[key])}
+                of_play = {
+                    key: value
+                    for key, value in task_vars.items()
+                    if key not in raw
+                    and (not key.startswith("ansible_") or key in OF_THE_PLAY)
+                    and key != "vars"
+                    and not (key in defaults and value == defaults[key])
+                }
                 first = task_vars["hostvars"].raw_get(task_vars["inventory_hostname"])
                 # variables of the play and of tasks come before those of the inventory
-                of_tasks = {key: value for key, value in task_vars.items()
-                            if key.startswith("dovecot_") and key in first and value is not first[key] and value != first[key]}
+                of_tasks = {
+                    key: value
+                    for key, value in task_vars.items()
+                    if key.startswith("dovecot_") and key in first and value is not first[key] and value != first[key]
+                }
             variables = {**defaults, **of_play, **raw, **of_tasks}
             everything[name] = variables
             roles = _topology.roles_of(name, groups)
@@ -186,7 +230,9 @@ class ActionModule(ActionBase):
         """Secret -> its digest, and the nodes that are to have it."""
         return {
             variable: {"digest": _secrets.digest(nonce, pairs[0][1]), "nodes": [name for name, _value in pairs[:-1]]}
-            for variable, pairs in readings.items() if pairs}
+            for variable, pairs in readings.items()
+            if pairs
+        }
 
     @staticmethod
     def _refuse_or(title, found, result):
@@ -225,5 +271,7 @@ def _of_extra_vars(names, judgement):
     for variable in sorted(names & {variable for changed in judgement.changed.values() for variable in changed}):
         values = [changed[variable] for changed in judgement.changed.values() if variable in changed]
         if not isinstance(values[0], (str, int, float)):
-            yield (f"{variable}: is given with -e in a form that must be completed, which -e does not allow: write it into the "
-                   f"inventory, or give all of it with its types, as -e '{{\"{variable}\": ...}}'")
+            yield (
+                f"{variable}: is given with -e in a form that must be completed, which -e does not allow: write it into the "
+                f"inventory, or give all of it with its types, as -e '{{\"{variable}\": ...}}'"
+            )

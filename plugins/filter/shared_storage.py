@@ -50,8 +50,9 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storag
 
 def mount_unit(path):
     """The name that systemd wants for the unit of a mount point."""
-    words = [re.sub(r"[^A-Za-z0-9:_.]", lambda match: f"\\x{ord(match.group()):02x}", word)
-             for word in path.strip("/").split("/")]
+    words = [
+        re.sub(r"[^A-Za-z0-9:_.]", lambda match: f"\\x{ord(match.group()):02x}", word) for word in path.strip("/").split("/")
+    ]
     return "-".join(words) + ".mount"
 
 
@@ -65,7 +66,8 @@ def shared_storage(declared, has_directors):
         "needs": _storage.STACKS.get(kind, ""),
         "settings": _storage.settings(kind, has_directors, method),
         "mail_location": _storage.mail_location(
-            declared["mail_location"], declared.get("index_dir", ""), declared.get("volatile_dir", "")),
+            declared["mail_location"], declared.get("index_dir", ""), declared.get("volatile_dir", "")
+        ),
         "lock_method": method or _storage.lock_method(kind),
     }
 

@@ -82,8 +82,9 @@ _value:
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_databases
 
 
-def user_databases(databases, node, topology, home_servers=None, master=None, uid=5000, gid=5000, home="/var/vmail",
-                   timeout=10, sasl=False):
+def user_databases(
+    databases, node, topology, home_servers=None, master=None, uid=5000, gid=5000, home="/var/vmail", timeout=10, sasl=False
+):
     addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
     values = _user_databases.home_servers(home_servers, addresses)
     place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)

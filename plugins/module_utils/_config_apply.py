@@ -22,12 +22,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_units 
     work,
 )
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
-    Doveadm,
-    DoveadmError,
-    NotRunning,
-    limited,
-)
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, NotRunning, limited
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._trial import SERVICES, Trial, failures
 
 DOVECOT = "dovecot.service"
@@ -59,8 +54,10 @@ def with_trials(unit):
     for option in ("services", "proxy_protocol_services"):
         for service, port in unit[option].items():
             if service not in SERVICES:
-                raise ConfigError("units: %s of %s has '%s', which is no service: give some of %s"
-                                  % (option, unit["name"], service, ", ".join(SERVICES)))
+                raise ConfigError(
+                    "units: %s of %s has '%s', which is no service: give some of %s"
+                    % (option, unit["name"], service, ", ".join(SERVICES))
+                )
             trials.append(Trial(unit["name"], unit["address"], int(port), service, option != "services"))
     return dict(unit, trials=trials, ports=unit["ports"] + [trial.port for trial in trials])
 
@@ -247,12 +244,7 @@ class Apply:
                 name = next(name for name in now if now[name] != restarts[name])
                 raise UnitFailure("%s starts again and again" % name, name)
             restarts = now
-            if (
-                complaint is None
-                and self.log is not None
-                and self.clock() < seen_by
-                and RELOADING not in self.log.read()
-            ):
+            if complaint is None and self.log is not None and self.clock() < seen_by and RELOADING not in self.log.read():
                 good_since = None
             elif complaint is None:
                 good_since = self.clock() if good_since is None else good_since
@@ -270,8 +262,7 @@ class Apply:
         troubles = reload_errors(self.log.read()) if self.log is not None else []
         if troubles:
             raise UnitFailure(
-                "%s did not accept the new configuration when it was reloaded: %s" % (DOVECOT, "; ".join(troubles)),
-                DOVECOT,
+                "%s did not accept the new configuration when it was reloaded: %s" % (DOVECOT, "; ".join(troubles)), DOVECOT
             )
 
     def try_services(self, trials, end):
@@ -286,8 +277,11 @@ class Apply:
                 wrong_since = now
             if found and (now >= end or (wrong_since is not None and now - wrong_since >= WRONG)):
                 name = found[0].trial.unit
-                raise UnitFailure("%s does not serve clients at %s: %s" % (
-                    name, found[0].trial.address, "; ".join(str(failure) for failure in found)), name)
+                raise UnitFailure(
+                    "%s does not serve clients at %s: %s"
+                    % (name, found[0].trial.address, "; ".join(str(failure) for failure in found)),
+                    name,
+                )
             trials = [failure.trial for failure in found]
             if trials:
                 self.sleep(TRIAL_POLL)

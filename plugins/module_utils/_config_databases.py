@@ -25,8 +25,11 @@ END = "mailcluster-read"
 PACKAGES = {"ldap": "dovecot-ldap", "mysql": "dovecot-mysql", "pgsql": "dovecot-pgsql", "sqlite": "dovecot-sqlite"}
 DRIVERS = ("ldap", "sql")
 # Where Dovecot tells no line: the setting that it means.
-SETTINGS = {"Unknown scope option": "scope", "Unknown deref option": "deref",
-            "Unknown tls_require_cert value": "tls_require_cert"}
+SETTINGS = {
+    "Unknown scope option": "scope",
+    "Unknown deref option": "deref",
+    "Unknown tls_require_cert value": "tls_require_cert",
+}
 
 AT_LINE = re.compile(r"onfiguration file (?P<path>\S+) line (?P<line>\d+): (?P<text>.*)$")
 NOT_INSTALLED = re.compile(r"(?:Unknown|not compiled in for) (?:passdb|userdb|database) driver '(?P<driver>[^']*)'")
@@ -45,8 +48,7 @@ def asked(config):
 def configuration(driver, place, kinds, folder):
     """What the auth process is started with. A userdb comes after all passdbs, so the end is one."""
     blocks = [(kind, driver, place) for kind in sorted(kinds)] + [("userdb", END, "")]
-    return "base_dir = %s\nssl = no\n" % folder + "".join(
-        "%s {\n  driver = %s\n  args = %s\n}\n" % block for block in blocks)
+    return "base_dir = %s\nssl = no\n" % folder + "".join("%s {\n  driver = %s\n  args = %s\n}\n" % block for block in blocks)
 
 
 def complaints(said, path, place, content):
@@ -61,8 +63,11 @@ def complaints(said, path, place, content):
             yield Problem(at_line.group("text"), path, int(at_line.group("line")))
         elif absent and absent.group("driver") in PACKAGES:
             driver = absent.group("driver")
-            yield Problem("%s needs Dovecot's driver for %s, which is not installed. Debian's package %s brings it."
-                          % (path, driver, PACKAGES[driver]), absent=True)
+            yield Problem(
+                "%s needs Dovecot's driver for %s, which is not installed. Debian's package %s brings it."
+                % (path, driver, PACKAGES[driver]),
+                absent=True,
+            )
         else:
             words = re.sub(r"^(ldap|LDAP|sql|sqlpool)( \S+)?: ", "", text).replace(place, path)
             yield Problem(words, path, line_of(words, content), absent="No such file" in words)

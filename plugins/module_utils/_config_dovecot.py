@@ -195,9 +195,7 @@ class Check:
         of_key = self.certificates.key(key_place, section.effective("ssl_key_password"))
         file, line = locate(self.contents, cert_setting, cert_path)
         if of_cert is None:
-            yield Problem(
-                "%s (%s) is not a certificate in PEM form." % (cert_path, section.where(cert_setting)), file, line
-            )
+            yield Problem("%s (%s) is not a certificate in PEM form." % (cert_path, section.where(cert_setting)), file, line)
         elif of_key is None:
             file, line = locate(self.contents, key_setting, key_path)
             yield Problem(

@@ -16,9 +16,7 @@ class Wanted:
 
     __slots__ = ("content", "mode", "owner", "group", "uid", "gid", "secret", "unit", "source")
 
-    def __init__(
-        self, content, mode=0o644, owner="root", group="root", uid=0, gid=0, secret=False, unit="", source=""
-    ):
+    def __init__(self, content, mode=0o644, owner="root", group="root", uid=0, gid=0, secret=False, unit="", source=""):
         self.content = content
         self.mode = mode
         self.owner = owner

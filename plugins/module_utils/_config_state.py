@@ -134,8 +134,7 @@ class Store:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigError(
-                    "%s is not a regular file, so it cannot be managed. Move it out of the way and run again." % path,
-                    path=path,
+                    "%s is not a regular file, so it cannot be managed. Move it out of the way and run again." % path, path=path
                 )
             with os.fdopen(handle, "rb", closefd=False) as stream:
                 return OnDisk(stream.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

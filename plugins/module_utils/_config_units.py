@@ -167,14 +167,12 @@ def refuse_unusable(units, states, expected):
         if state.masked:
             raise ConfigError(
                 "the unit %s is masked on this host, so it cannot be started. Somebody has done this on purpose: "
-                "'systemctl unmask %s', or take the node out of the group that needs it."
-                % (unit["name"], unit["name"]),
+                "'systemctl unmask %s', or take the node out of the group that needs it." % (unit["name"], unit["name"]),
                 unit=unit["name"],
             )
         if not state.found and unit["name"] not in expected:
             raise ConfigError(
-                "there is no unit %s on this host. Is the package that brings it installed?" % unit["name"],
-                unit=unit["name"],
+                "there is no unit %s on this host. Is the package that brings it installed?" % unit["name"], unit=unit["name"]
             )
 
 

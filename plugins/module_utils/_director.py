@@ -42,9 +42,16 @@ def parse_ring(rows):
             # connections that have not told yet whose they are come without an address
             if row["director ip"] in ("", "-"):
                 continue
-            member = directors.setdefault((row["director ip"], int(row["port"])), {
-                "address": row["director ip"], "port": int(row["port"]), "connections": [], "removed": False,
-                "last_failed": None})
+            member = directors.setdefault(
+                (row["director ip"], int(row["port"])),
+                {
+                    "address": row["director ip"],
+                    "port": int(row["port"]),
+                    "connections": [],
+                    "removed": False,
+                    "last_failed": None,
+                },
+            )
             if row["type"] in ("left", "right", "in", "out"):
                 member["connections"].append({"type": row["type"], "status": row["status"]})
             member["removed"] = member["removed"] or row["type"] == "removed"
@@ -102,7 +109,8 @@ def parse_sessions(rows):
     try:
         return [
             {"user": row["username"], "service": row["service"], "client": row["src-ip"], "backend": row["dest-ip"]}
-            for row in rows if row["service"] != "service"
+            for row in rows
+            if row["service"] != "service"
         ]
     except (KeyError, TypeError):
         raise not_understood("doveadm proxy list", rows)
@@ -111,10 +119,7 @@ def parse_sessions(rows):
 def login_connections(table, hosts):
     """The number of connections from login processes to I(hosts), in what C(ss -Htnp state established) prints."""
     rows = (line.split(None, 4) for line in table.splitlines())
-    return sum(
-        len(row) == 5 and "-login\"" in row[4] and row[3].rpartition(":")[0].strip("[]") in hosts
-        for row in rows
-    )
+    return sum(len(row) == 5 and '-login"' in row[4] and row[3].rpartition(":")[0].strip("[]") in hosts for row in rows)
 
 
 def parse_configured(text, resolve):
@@ -182,8 +187,10 @@ def _change(host, backend, live):
 def kept(desired, current):
     """Hosts that stay drained or down against I(desired)."""
     return sorted(
-        host for host, live in current.items()
-        if host in desired and takes_no_users(live) and list(_change(host, desired[host], live)))
+        host
+        for host, live in current.items()
+        if host in desired and takes_no_users(live) and list(_change(host, desired[host], live))
+    )
 
 
 def apply_plan(commands, current):
@@ -211,9 +218,14 @@ def retagged(commands):
 def as_lines(backends, notes=()):
     """One line a host, for the diff; the number of users is no setting and left out."""
     return "".join(
-        "%s tag=%s weight=%d %s%s\n" % (
-            host, backend["tag"] or "-", backend["weight"], backend["state"],
-            " (removed and added, its users are assigned again)" if host in notes else "")
+        "%s tag=%s weight=%d %s%s\n"
+        % (
+            host,
+            backend["tag"] or "-",
+            backend["weight"],
+            backend["state"],
+            " (removed and added, its users are assigned again)" if host in notes else "",
+        )
         for host, backend in sorted(backends.items())
     )
 
@@ -226,11 +238,11 @@ def refuse_to_empty(current, after):
     """Raises NotAllowed when a tag whose backends took users would have none that does."""
     for tag in sorted({backend["tag"] for backend in current.values() if not takes_no_users(backend)}):
         if all(takes_no_users(backend) for backend in after.values() if backend["tag"] == tag):
-            hosts = ", ".join(host for host, backend in current.items()
-                              if backend["tag"] == tag and not takes_no_users(backend))
+            hosts = ", ".join(host for host, backend in current.items() if backend["tag"] == tag and not takes_no_users(backend))
             raise NotAllowed(
                 "%s is the last backend %sthat takes users: its users would wait for half a minute at each login and then "
-                "fail. Bring another one up first, or say force: true" % (hosts, "with the tag '%s' " % tag if tag else ""))
+                "fail. Bring another one up first, or say force: true" % (hosts, "with the tag '%s' " % tag if tag else "")
+            )
 
 
 # --- comparing with the configuration --------------------------------------------------------------

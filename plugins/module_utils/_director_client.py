@@ -46,7 +46,8 @@ class Director:
                 raise RingNotSynced(
                     "the ring is not in sync: this director (%s) says '%s', and of the others %s. Is every director of the "
                     "ring running and able to reach the ring port of the others? See 'doveadm director ring status' on each"
-                    % (ring["self"] or "not in its own ring", ring["status"], _seen(ring)))
+                    % (ring["self"] or "not in its own ring", ring["status"], _seen(ring))
+                )
             self._doveadm.sleep(POLL)
 
     def backends(self):
@@ -143,6 +144,9 @@ def places(rows):
 
 
 def _seen(ring):
-    others = ["%s '%s'" % (director["address"], connection["status"])
-              for director in ring["directors"] for connection in director["connections"]]
+    others = [
+        "%s '%s'" % (director["address"], connection["status"])
+        for director in ring["directors"]
+        for connection in director["connections"]
+    ]
     return ", ".join(others) or "none is connected"

@@ -27,8 +27,7 @@ class DoveadmError(Exception):
 
     def details(self):
         """What a failed module returns beside its message."""
-        ran = {} if self.argv is None else {
-            "argv": self.argv, "rc": self.rc, "stdout": self.stdout, "stderr": self.stderr}
+        ran = {} if self.argv is None else {"argv": self.argv, "rc": self.rc, "stdout": self.stdout, "stderr": self.stderr}
         return dict(ran, error=self.name())
 
 
@@ -108,16 +107,25 @@ TIMED_OUT = 124
 
 # What doveadm says (case does not count), what that means, and what to do.  The first that is found counts.
 MEANINGS = (
-    ("permission denied (euid=", NotPermitted,
-     "Fix owner or mode of what it names, which that user needs; or run the task with become: true"),
+    (
+        "permission denied (euid=",
+        NotPermitted,
+        "Fix owner or mode of what it names, which that user needs; or run the task with become: true",
+    ),
     ("permission denied", NotPermitted, "Only root may do this: run the task with become: true"),
-    ("ring sync timed out", RingNotSynced,
-     "Is every director of the ring running and able to reach the ring port of the others? See "
-     "'doveadm director ring status' on each"),
-    ("user listing returned failure", UserListIncomplete,
-     "The list is not whole: a directory has a size limit (500 entries in OpenLDAP, 1,000 in Active Directory), which must be "
-     "raised for Dovecot's account, since Dovecot 2.3 does not ask page by page; or a database could not be asked, see "
-     "journalctl -u dovecot"),
+    (
+        "ring sync timed out",
+        RingNotSynced,
+        "Is every director of the ring running and able to reach the ring port of the others? See "
+        "'doveadm director ring status' on each",
+    ),
+    (
+        "user listing returned failure",
+        UserListIncomplete,
+        "The list is not whole: a directory has a size limit (500 entries in OpenLDAP, 1,000 in Active Directory), which must be "
+        "raised for Dovecot's account, since Dovecot 2.3 does not ask page by page; or a database could not be asked, see "
+        "journalctl -u dovecot",
+    ),
     ("try again later", TryAgain, "Run it again in a moment"),
     ("already being moved", TryAgain, "Run it again in a moment"),
     ("gethostname(", HostUnknown, "Give an address, or a name that this node can resolve"),
@@ -146,8 +154,14 @@ def failure(argv, rc, stdout, stderr):
     """The typed error for a command that failed with I(rc)."""
     said = first_words(stderr) or first_words(stdout) or "exit status %s" % rc
     if rc == TIMED_OUT:
-        return TimedOut("'%s' gave no answer in the time given. Is the service hanging? See journalctl -u dovecot; "
-                        "or raise timeout" % " ".join(argv), argv, rc, stdout, stderr)
+        return TimedOut(
+            "'%s' gave no answer in the time given. Is the service hanging? See journalctl -u dovecot; "
+            "or raise timeout" % " ".join(argv),
+            argv,
+            rc,
+            stdout,
+            stderr,
+        )
     text = stderr.lower()
     meaning = next((meaning for words, *meaning in MEANINGS if words in text), None)
     kind, remedy = meaning or MEANING_OF_STATUS.get(rc, (DoveadmError, "See journalctl -u dovecot"))
@@ -171,8 +185,12 @@ def first_words(text):
 def not_understood(what, raw):
     """The typed error for an answer of unknown form, with the raw text."""
     text = raw if isinstance(raw, str) else json.dumps(raw, default=repr)
-    return OutputError("the answer of '%s' is not understood: %s. Is it Dovecot 2.3?"
-                       % (what, text[:500] + ("..." if len(text) > 500 else "")), what.split(), 0, text[:10000])
+    return OutputError(
+        "the answer of '%s' is not understood: %s. Is it Dovecot 2.3?" % (what, text[:500] + ("..." if len(text) > 500 else "")),
+        what.split(),
+        0,
+        text[:10000],
+    )
 
 
 def limited(argv, seconds):

@@ -101,7 +101,8 @@ WITHOUT_EFFECT = re.compile(
     r"Warning: (?:(?P<path>/\S+) line (?P<line>\d+): (?P<late>Global setting \S+ won't change the setting inside an earlier"
     r" filter at \S+ line \d+).*"
     r"|Obsolete setting in (?P<old_path>/\S+?):(?P<old_line>\d+): (?P<old>.* (?:has been removed|no longer).*)"
-    r"|(?P<ssl>SSL is disabled because global ssl=no.*))$")
+    r"|(?P<ssl>SSL is disabled because global ssl=no.*))$"
+)
 AT_LINE = re.compile(r"Error in configuration file (?P<path>\S+?)(?: line (?P<line>\d+))?: (?P<text>.*)$")
 STARTED = re.compile(r"section started at (?P<path>\S+?):(?P<line>\d+)")
 

@@ -75,8 +75,7 @@ def plugin_problems(config, listing, contents):
         else:
             remedy = "Is the name right, and is the package that brings it installed?"
         yield Problem(
-            "the plugin '%s' (%s) is not installed: no lib*_%s_plugin.so in %s. %s"
-            % (word, where, word, directory, remedy),
+            "the plugin '%s' (%s) is not installed: no lib*_%s_plugin.so in %s. %s" % (word, where, word, directory, remedy),
             path,
             line,
             absent=True,

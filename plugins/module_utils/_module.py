@@ -11,12 +11,7 @@ import selectors
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_text
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
-    Doveadm,
-    DoveadmError,
-    NotInstalled,
-    limited,
-)
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, NotInstalled, limited
 
 TIMEOUT = {"timeout": {"type": "int", "default": 60}}
 # Director and replicator are asked through sockets of their own.
@@ -43,11 +38,16 @@ def runner_of(module):
     def runner(argv, seconds):
         if not module.get_bin_path(argv[0]):
             raise NotInstalled(
-                "there is no %s on this node: install dovecot-core, or run this on a node of the cluster" % argv[0])
+                "there is no %s on this node: install dovecot-core, or run this on a node of the cluster" % argv[0]
+            )
         collected = []
         rc, stdout, stderr = module.run_command(
-            limited(argv, seconds), environ_update={"LC_ALL": "C"}, expand_user_and_vars=False,
-            errors="surrogate_then_replace", before_communicate_callback=lambda process: collected.append(collect(process)))
+            limited(argv, seconds),
+            environ_update={"LC_ALL": "C"},
+            expand_user_and_vars=False,
+            errors="surrogate_then_replace",
+            before_communicate_callback=lambda process: collected.append(collect(process)),
+        )
         if not collected:
             return rc, stdout, stderr
         return (rc,) + tuple(to_text(output, errors="surrogate_then_replace") for output in collected[0])

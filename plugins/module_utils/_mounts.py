@@ -38,8 +38,11 @@ def mounts(mountinfo):
     for line in mountinfo.splitlines():
         left, _separator, right = line.partition(" - ")
         place, filesystem = left.split(" "), right.split(" ")  # a source may be empty
-        found[unescaped(place[4])] = {"source": unescaped(filesystem[1]), "filesystem": filesystem[0],
-                                      "options": place[5].split(",") + filesystem[2].split(",")}
+        found[unescaped(place[4])] = {
+            "source": unescaped(filesystem[1]),
+            "filesystem": filesystem[0],
+            "options": place[5].split(",") + filesystem[2].split(","),
+        }
     return found
 
 

@@ -26,7 +26,8 @@ DEPLOYED = {
     "dovecot_doveadm_password": (["mailcluster.d/11-secrets.conf"], re.compile(r"^doveadm_password = (.+)$")),
     "dovecot_proxy_master_password": (
         ["proxy-master.passwd", "users.passwd", "databases/*.conf.ext"],
-        re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD))),
+        re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD)),
+    ),
 }
 SYSCTL = "/etc/sysctl.d/60-mailcluster-dovecot.conf"
 # Written by mailcluster-dovecot-space
@@ -69,7 +70,8 @@ def interface_addresses(listing):
 def installed_versions(module, packages):
     """Package name to version, of those that are installed whole."""
     _rc, out, _err = module.run_command(
-        ["dpkg-query", "--show", "--showformat", "${Package}\t${db:Status-Status}\t${Version}\n"] + packages)
+        ["dpkg-query", "--show", "--showformat", "${Package}\t${db:Status-Status}\t${Version}\n"] + packages
+    )
     rows = (line.split("\t") for line in out.splitlines())
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
 
@@ -88,8 +90,7 @@ def states(module, names):
     """Unit name to (ActiveState, UnitFileState) of I(names)."""
     if not names:
         return {}
-    _rc, shown, _err = module.run_command(
-        ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--"] + names)
+    _rc, shown, _err = module.run_command(["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--"] + names)
     units = parse_units(shown)
     return {name: units.get(name, ("", "")) for name in names}
 

@@ -30,8 +30,7 @@ User = namedtuple("User", "priority fast full success failed")
 def user_row(pairs):
     """C((name, User)) of a row of C(replicator status MASK)."""
     row = dict(pairs)
-    return row["username"], User(
-        row["priority"], row["fast sync"], row["full sync"], row["success sync"], row["failed"] == "y")
+    return row["username"], User(row["priority"], row["fast sync"], row["full sync"], row["success sync"], row["failed"] == "y")
 
 
 def parse_users(rows):
@@ -62,8 +61,13 @@ def _age(text, known):
 
 def as_dict(user):
     """A user's state as modules return it."""
-    return {"priority": user.priority, "fast_sync_age": user.fast, "full_sync_age": user.full,
-            "success_age": user.success, "failed": user.failed}
+    return {
+        "priority": user.priority,
+        "fast_sync_age": user.fast,
+        "full_sync_age": user.full,
+        "success_age": user.success,
+        "failed": user.failed,
+    }
 
 
 def parse_summary(rows):
@@ -80,10 +84,7 @@ def parse_summary(rows):
 def parse_connections(rows):
     """The dsync connections that are at work: C(user), C(type) and C(status)."""
     try:
-        return [
-            {"user": row["username"], "type": row["type"], "status": row["status"]}
-            for row in rows if row["username"]
-        ]
+        return [{"user": row["username"], "type": row["type"], "status": row["status"]} for row in rows if row["username"]]
     except (KeyError, TypeError):
         raise not_understood("doveadm replicator dsync-status", rows)
 

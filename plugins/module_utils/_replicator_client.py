@@ -22,8 +22,7 @@ class Replicator:
 
     def users(self, mask):
         """Name to User, of those known users who match I(mask)."""
-        return _replicator.parse_users(
-            self._doveadm.rows(*self._words("status", "--", mask), as_row=_replicator.user_row))
+        return _replicator.parse_users(self._doveadm.rows(*self._words("status", "--", mask), as_row=_replicator.user_row))
 
     def connections(self):
         return _replicator.parse_connections(self._doveadm.rows(*self._words("dsync-status")))

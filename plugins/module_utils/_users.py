@@ -66,7 +66,8 @@ def passdb_field(doveadm, user, field):
 def _field(doveadm, command, user, field):
     argv, rc, stdout, stderr = doveadm.attempt(*(command + ["-f", field, "--", user]))
     if rc == NO_USER:
-        raise UserUnknown("there is no user '%s' in the database of this node: compare with doveadm user '*'" % user,
-                          argv, rc, stdout, stderr)
+        raise UserUnknown(
+            "there is no user '%s' in the database of this node: compare with doveadm user '*'" % user, argv, rc, stdout, stderr
+        )
     refuse_failure(argv, rc, stdout, stderr)
     return stdout.strip() or None

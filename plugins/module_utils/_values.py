@@ -30,15 +30,18 @@ def address_of(option, host, resolve=socket.getaddrinfo):
     except ValueError:
         pass
     if not text or CONTROL.search(host) or "@" in host or text.isdigit():
-        raise InvalidValue("%s: '%s' is no host: give an address, as 198.51.100.31 or 2001:db8::31%s"
-                           % (option, host, ", and the tag by itself" if "@" in host else ""))
+        raise InvalidValue(
+            "%s: '%s' is no host: give an address, as 198.51.100.31 or 2001:db8::31%s"
+            % (option, host, ", and the tag by itself" if "@" in host else "")
+        )
     try:
         found = sorted({entry[4][0] for entry in resolve(text, None)})
     except (OSError, UnicodeError) as error:
         raise HostUnknown("%s: '%s' has no address on this node (%s): give its address" % (option, host, error))
     if len(found) != 1:
         raise InvalidValue(
-            "%s: '%s' has the addresses %s: give the one that the directors know" % (option, host, ", ".join(found)))
+            "%s: '%s' has the addresses %s: give the one that the directors know" % (option, host, ", ".join(found))
+        )
     return ipaddress.ip_address(found[0]).compressed
 
 

@@ -39,7 +39,8 @@ class FormerWeights:
             os.rename(path + ".new", path)
         except OSError as error:
             raise DoveadmError(
-                "cannot remember the weight of %s, so nothing was changed: %s. Is state_dir writable?" % (host, error))
+                "cannot remember the weight of %s, so nothing was changed: %s. Is state_dir writable?" % (host, error)
+            )
 
     def forget(self, host):
         try:

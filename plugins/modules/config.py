@@ -241,13 +241,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     os.umask(0o077)
-    call = Call(
-        module.params,
-        module.run_command,
-        module.get_bin_path,
-        module.check_mode,
-        module._diff,
-    )
+    call = Call(module.params, module.run_command, module.get_bin_path, module.check_mode, module._diff)
     failure, details = None, {}
     try:
         result = call()

@@ -216,8 +216,9 @@ def wanted(params, host, current, former):
             raise HostUnknown("host: the ring has no backend %s, only %s" % (host, ", ".join(sorted(current)) or "none"))
         tags = sorted({backend["tag"] for backend in current.values()} - {""})
         if params["tag"] is None and tags:
-            raise InvalidValue("tag: missing, and %s is new to a ring with the tags %s: say to which it belongs"
-                               % (host, ", ".join(tags)))
+            raise InvalidValue(
+                "tag: missing, and %s is new to a ring with the tags %s: say to which it belongs" % (host, ", ".join(tags))
+            )
         live = {"tag": "", "weight": _director.DEFAULT_WEIGHT}
     tag = live["tag"] if params["tag"] is None else params["tag"]
     if state == "down":
@@ -228,8 +229,10 @@ def wanted(params, host, current, former):
     if weight == 0 and params["weight"] is None:
         weight = former.of(host)
         if weight is None:
-            raise InvalidValue("weight: missing: %s is drained, and this node has not drained it, so that it cannot know "
-                               "the weight from before. Give it (100 is usual), or run this where it was drained" % host)
+            raise InvalidValue(
+                "weight: missing: %s is drained, and this node has not drained it, so that it cannot know "
+                "the weight from before. Give it (100 is usual), or run this where it was drained" % host
+            )
     return {"tag": tag, "weight": weight, "state": "up"}
 
 
@@ -293,7 +296,9 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
     if remaining and how == "none":
         raise DrainTimedOut(
             "%d of its %s are still on %s. It is drained, nobody new is sent there: run this again to wait on, raise "
-            "drain_timeout, or say flush: kick" % (remaining, counted, host), dict(done, remaining=remaining, counted=counted))
+            "drain_timeout, or say flush: kick" % (remaining, counted, host),
+            dict(done, remaining=remaining, counted=counted),
+        )
     return dict(done, changed=bool(commands), backend=after.get(host) if check_mode else director.backends().get(host))
 
 

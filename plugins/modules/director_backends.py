@@ -168,8 +168,10 @@ def declared(params):
             "state": item["state"],
         }
     if not hosts and params["exclusive"]:
-        raise InvalidValue("backends: is empty, and with exclusive: true that would leave the ring without any backend: "
-                           "list those that shall stay")
+        raise InvalidValue(
+            "backends: is empty, and with exclusive: true that would leave the ring without any backend: "
+            "list those that shall stay"
+        )
     return hosts
 
 

@@ -118,11 +118,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils import _direct
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue
 
-OPTIONS = {
-    "wait": {"type": "bool", "default": True},
-    "map": {"type": "bool", "default": False},
-    "backend": {"type": "str"},
-}
+OPTIONS = {"wait": {"type": "bool", "default": True}, "map": {"type": "bool", "default": False}, "backend": {"type": "str"}}
 
 
 def configured(doveadm):

@@ -100,11 +100,15 @@ def refuse(state, host, port, ring, alive):
     if state == "absent" and "%s:%d" % (host, port) == ring["self"]:
         raise NotAllowed("host: %s is the director that runs this: run it on another one" % host)
     if state == "absent" and alive(host, port):
-        raise NotAllowed("host: %s still answers at port %d, and removing it would split the ring in two: stop Dovecot there "
-                         "first, or say force: true" % (host, port))
+        raise NotAllowed(
+            "host: %s still answers at port %d, and removing it would split the ring in two: stop Dovecot there "
+            "first, or say force: true" % (host, port)
+        )
     if state == "present" and not alive(host, port):
-        raise NotAllowed("host: %s does not answer at port %d, and the ring would look for it in vain: start Dovecot there, "
-                         "open the port between the directors, or say force: true" % (host, port))
+        raise NotAllowed(
+            "host: %s does not answer at port %d, and the ring would look for it in vain: start Dovecot there, "
+            "open the port between the directors, or say force: true" % (host, port)
+        )
 
 
 def lines(members):

@@ -149,8 +149,10 @@ def tag_of(doveadm, params, backends):
         return told
     if len(tags) == 1:
         return tags[0]
-    raise InvalidValue("tag: missing: the password database has no director_tag for %s, and the backends have the tags %s: "
-                       "say which" % (params["user"], ", ".join(tags) or "(there are no backends)"))
+    raise InvalidValue(
+        "tag: missing: the password database has no director_tag for %s, and the backends have the tags %s: "
+        "say which" % (params["user"], ", ".join(tags) or "(there are no backends)")
+    )
 
 
 def refuse_backend(host, tag, user, backends):
@@ -158,8 +160,10 @@ def refuse_backend(host, tag, user, backends):
         raise HostUnknown("backend: the ring has no backend %s, only %s" % (host, ", ".join(sorted(backends)) or "none"))
     if backends[host]["tag"] != tag:
         same = ", ".join(sorted(other for other, backend in backends.items() if backend["tag"] == tag)) or "none"
-        raise NotAllowed("backend: %s has the tag '%s', but %s has the tag '%s' and would never be sent there: choose of %s"
-                         % (host, backends[host]["tag"], user, tag, same))
+        raise NotAllowed(
+            "backend: %s has the tag '%s', but %s has the tag '%s' and would never be sent there: choose of %s"
+            % (host, backends[host]["tag"], user, tag, same)
+        )
 
 
 def converge(doveadm, params, check_mode, sessions_of=sessions_at):
@@ -205,8 +209,10 @@ def converge(doveadm, params, check_mode, sessions_of=sessions_at):
         "sessions": sessions,
         "commands": commands,
         **({} if check_mode else {"ended": number}),
-        "diff": {"before": "%s on %s\n" % (user, before or "no backend"),
-                 "after": "%s on %s\n" % (user, place["backend"] or "no backend")},
+        "diff": {
+            "before": "%s on %s\n" % (user, before or "no backend"),
+            "after": "%s on %s\n" % (user, place["backend"] or "no backend"),
+        },
         **place,
     }
 

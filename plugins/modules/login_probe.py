@@ -134,10 +134,7 @@ def count_by_pop3(client):
 
 ERRORS = (OSError, imaplib.IMAP4.error, poplib.error_proto)
 PORTS = {"imap": 993, "pop3": 995}
-STEPS = {
-    "imap": (connect_imap, log_in_by_imap, count_by_imap),
-    "pop3": (connect_pop3, log_in_by_pop3, count_by_pop3),
-}
+STEPS = {"imap": (connect_imap, log_in_by_imap, count_by_imap), "pop3": (connect_pop3, log_in_by_pop3, count_by_pop3)}
 
 
 def main():

@@ -206,22 +206,30 @@ def converge(doveadm, params, check_mode):
         except DoveadmError as error:
             failed[user] = str(error)
         if not doveadm.left():
-            raise TimedOut("the time given was over after %s, the %d. of %d users: raise timeout and run it again, what was "
-                           "done is done" % (user, users.index(user) + 1, len(users)))
+            raise TimedOut(
+                "the time given was over after %s, the %d. of %d users: raise timeout and run it again, what was "
+                "done is done" % (user, users.index(user) + 1, len(users))
+            )
     if unknown:
         # who was removed meanwhile needs no maintenance
         listed = _users.matching(doveadm, ["*"])
         failed.update({user: error for user, error in unknown.items() if user in listed})
     found = {"users": len(users), "changes": changes, "failed_users": failed}
     if failed:
-        raise MaintenanceFailed("failed for %d of %d users: %s" % (
-            len(failed), len(users), "; ".join("%s: %s" % item for item in sorted(failed.items())[:5])), found)
+        raise MaintenanceFailed(
+            "failed for %d of %d users: %s"
+            % (len(failed), len(users), "; ".join("%s: %s" % item for item in sorted(failed.items())[:5])),
+            found,
+        )
     return dict(found, changed=bool(changes), diff={"before": lines(changes, "before"), "after": lines(changes, "after")})
 
 
 def lines(changes, side):
-    return "".join("%s %s: %s\n" % (user, name, change[side])
-                   for user, actions in sorted(changes.items()) for name, change in sorted(actions.items()))
+    return "".join(
+        "%s %s: %s\n" % (user, name, change[side])
+        for user, actions in sorted(changes.items())
+        for name, change in sorted(actions.items())
+    )
 
 
 def main():

@@ -164,8 +164,12 @@ def converge(doveadm, params, _check_mode, clock=time.time):
     connections = replicator.connections()
     asked = None if mask is None else everybody if mask == "*" else replicator.users(mask)
     lagging, failed = await_success(
-        doveadm, replicator, waiting(everybody, connections), {name for name, user in everybody.items() if user.failed},
-        params["lag"])
+        doveadm,
+        replicator,
+        waiting(everybody, connections),
+        {name for name, user in everybody.items() if user.failed},
+        params["lag"],
+    )
     return {
         "changed": False,
         "time": int(now),

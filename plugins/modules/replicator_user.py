@@ -173,8 +173,11 @@ def to_change(params, meant, known):
         return [name for name in meant if name not in known]
     # an age is never below 0
     max_age = params["max_age"] or -1
-    return [name for name in meant
-            if name not in known or not _replicator.is_asked(known[name], max_age, params["full"], params["priority"])]
+    return [
+        name
+        for name in meant
+        if name not in known or not _replicator.is_asked(known[name], max_age, params["full"], params["priority"])
+    ]
 
 
 def tell(replicator, params, names, known):
@@ -207,17 +210,21 @@ def wait_done(doveadm, replicator, params, meant, asked, began):
         since = doveadm.clock() - began
         waiting = {name for name in wanted & set(known) if known[name].priority != "none"}
         # a mask is added in the background, and a user who is gone again is not to be replicated
-        waiting |= {name for name in asked if (name in known and not _replicator.is_done(known[name], since))
-                    or (name not in known and since < APPEAR)}
+        waiting |= {
+            name
+            for name in asked
+            if (name in known and not _replicator.is_done(known[name], since)) or (name not in known and since < APPEAR)
+        }
         if not waiting:
             waiting = wanted & {connection["user"] for connection in replicator.connections()}
         if not waiting:
             # a pass that ended between the two questions is in the first answer with its former state
             return replicator.users(params["user"])
         if not doveadm.left():
-            raise TimedOut("after %d s %d of %d users still wait for their synchronisation: %s. Raise timeout, or see "
-                           "doveadm replicator dsync-status for what is at work"
-                           % (since, len(waiting), len(wanted), _values.named(waiting)))
+            raise TimedOut(
+                "after %d s %d of %d users still wait for their synchronisation: %s. Raise timeout, or see "
+                "doveadm replicator dsync-status for what is at work" % (since, len(waiting), len(wanted), _values.named(waiting))
+            )
         doveadm.sleep(POLL)
 
 
@@ -262,9 +269,11 @@ def converge(doveadm, params, check_mode):
     if not check_mode and names:
         tell(replicator, params, names, known)
     if broken:
-        raise SyncFailed("%d of %d users cannot be looked up: %s; the others were told. Fix their entries in the user database"
-                         % (len(broken), len(meant), "; ".join("%s: %s" % item for item in sorted(broken.items())[:5])),
-                         {"failed_users": sorted(broken)})
+        raise SyncFailed(
+            "%d of %d users cannot be looked up: %s; the others were told. Fix their entries in the user database"
+            % (len(broken), len(meant), "; ".join("%s: %s" % item for item in sorted(broken.items())[:5])),
+            {"failed_users": sorted(broken)},
+        )
     if check_mode:
         after.update({name: forecast(params, known.get(name)) for name in names})
         return result(params, known, after, names)
@@ -273,9 +282,12 @@ def converge(doveadm, params, check_mode):
     after = wait_done(doveadm, replicator, params, meant, names, began)
     failed = sorted(name for name in meant if name in after and after[name].failed)
     if failed:
-        raise SyncFailed("the synchronisation of %d of %d users failed: %s. Is the partner up and reachable? See journalctl -u "
-                         "dovecot on both nodes; the replicator tries again after five minutes"
-                         % (len(failed), len(meant), _values.named(failed)), {"failed_users": failed})
+        raise SyncFailed(
+            "the synchronisation of %d of %d users failed: %s. Is the partner up and reachable? See journalctl -u "
+            "dovecot on both nodes; the replicator tries again after five minutes"
+            % (len(failed), len(meant), _values.named(failed)),
+            {"failed_users": failed},
+        )
     return result(params, known, after, names, failed_users=[])
 
 
@@ -288,12 +300,15 @@ def forecast(params, user):
 
 def result(params, before, after, names, **more):
     told = names if _values.is_mask(params["user"]) else after
-    return dict(more, **{
-        "changed": bool(names),
-        "users": {name: _replicator.as_dict(after[name]) for name in told if name in after},
-        "changed_users": names,
-        "diff": {"before": lines(before, names), "after": lines(after, names)},
-    })
+    return dict(
+        more,
+        **{
+            "changed": bool(names),
+            "users": {name: _replicator.as_dict(after[name]) for name in told if name in after},
+            "changed_users": names,
+            "diff": {"before": lines(before, names), "after": lines(after, names)},
+        },
+    )
 
 
 def lines(users, names):

@@ -185,19 +185,34 @@ class Probe:
         """What the program tells, as the mail user; fails when the storage does not let it end."""
         params = self.params
         status, out, err = self.module.run_command(
-            ["timeout", "--kill-after=1", str(params["timeout"]), "setpriv", "--reuid=%d" % params["uid"],
-             "--regid=%d" % params["gid"], "--clear-groups"] + program(*words))
+            [
+                "timeout",
+                "--kill-after=1",
+                str(params["timeout"]),
+                "setpriv",
+                "--reuid=%d" % params["uid"],
+                "--regid=%d" % params["gid"],
+                "--clear-groups",
+            ]
+            + program(*words)
+        )
         if status in (124, 137):
-            self.refuse(["%s does not answer after %d s: is its server up, and reached from here? See 'journalctl -u %s', and "
-                         "run again" % (params["source"], params["timeout"], params["unit"])])
+            self.refuse(
+                [
+                    "%s does not answer after %d s: is its server up, and reached from here? See 'journalctl -u %s', and "
+                    "run again" % (params["source"], params["timeout"], params["unit"])
+                ]
+            )
         if status != 0:
             self.refuse(["%s: %s" % (params["path"], err.strip().splitlines()[-1] if err.strip() else "exit status %d" % status)])
         return json.loads(out)
 
     def refuse(self, sentences):
         self.release()
-        self.module.fail_json(msg="The storage cannot be used as it is, Dovecot was not started with it:\n" + "\n".join(
-            "  - %s: %s" % (self.params["name"], sentence) for sentence in sentences))
+        self.module.fail_json(
+            msg="The storage cannot be used as it is, Dovecot was not started with it:\n"
+            + "\n".join("  - %s: %s" % (self.params["name"], sentence) for sentence in sentences)
+        )
 
     def hold(self):
         self.release()
@@ -212,16 +227,28 @@ class Probe:
         if wrong:
             self.refuse(wrong)
         self.module.run_command(
-            ["systemd-run", "--quiet", "--collect", "--unit=" + UNIT, "--uid=%d" % self.params["uid"],
-             "--gid=%d" % self.params["gid"], "--property=RuntimeMaxSec=120"]
-            + program("hold", self.params["lock"], self.file_of(self.params["name"])), check_rc=True)
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                "--unit=" + UNIT,
+                "--uid=%d" % self.params["uid"],
+                "--gid=%d" % self.params["gid"],
+                "--property=RuntimeMaxSec=120",
+            ]
+            + program("hold", self.params["lock"], self.file_of(self.params["name"])),
+            check_rc=True,
+        )
         return {"mount": mount, "clock_difference": round(ahead(told["clock"]), 3) if nfs else None}
 
     def see(self):
         others = self.params["others"]
         found = self.ask("see", self.params["lock"], str(PATIENCE), *[self.file_of(name) for name in others]) if others else []
-        wrong = [complaint for complaint in (lock_complaint(name, state, self.params) for name, state in zip(others, found))
-                 if complaint]
+        wrong = [
+            complaint
+            for complaint in (lock_complaint(name, state, self.params) for name, state in zip(others, found))
+            if complaint
+        ]
         if wrong:
             self.refuse(wrong)
         return {}
@@ -244,15 +271,20 @@ def mount_complaints(mount, params):
         return ["nothing is mounted at %s: see 'journalctl -u %s'" % (params["path"], params["unit"])]
     found = []
     if mount["filesystem"] != params["filesystem"]:
-        found.append("%s has the file system %s, but dovecot_shared_storage_type means %s: correct it, or unmount what is "
-                     "there" % (params["path"], mount["filesystem"], params["filesystem"]))
+        found.append(
+            "%s has the file system %s, but dovecot_shared_storage_type means %s: correct it, or unmount what is "
+            "there" % (params["path"], mount["filesystem"], params["filesystem"])
+        )
     if mount["source"].rstrip("/") != params["source"].rstrip("/"):
-        found.append("%s is mounted from %s, but dovecot_shared_storage_source is %s: %s"
-                     % (params["path"], mount["source"], params["source"], again))
+        found.append(
+            "%s is mounted from %s, but dovecot_shared_storage_source is %s: %s"
+            % (params["path"], mount["source"], params["source"], again)
+        )
     missing = not_in_force(params["options"], mount)
     if missing:
-        found.append("the mount options %s are not in force (there are %s): %s"
-                     % (", ".join(missing), ",".join(mount["options"]), again))
+        found.append(
+            "the mount options %s are not in force (there are %s): %s" % (", ".join(missing), ",".join(mount["options"]), again)
+        )
     return found
 
 
@@ -263,14 +295,18 @@ def writing_complaints(told, params, nfs):
         found.append(
             "%s belongs to user %d and group %d on the storage, but mail has dovecot_mail_uid %d and dovecot_mail_gid %d: "
             "'chown %d:%d' the exported folder on its server, and let the server map no ids"
-            % (params["path"], told["owner"][0], told["owner"][1], params["uid"], params["gid"], params["uid"], params["gid"]))
+            % (params["path"], told["owner"][0], told["owner"][1], params["uid"], params["gid"], params["uid"], params["gid"])
+        )
     if "error" in told:
-        found.append("user %d cannot write to %s (%s): is it exported read-only, full, or are ids mapped on the server?"
-                     % (params["uid"], params["path"], told["error"]))
+        found.append(
+            "user %d cannot write to %s (%s): is it exported read-only, full, or are ids mapped on the server?"
+            % (params["uid"], params["path"], told["error"])
+        )
     elif nfs and abs(ahead(told["clock"])) - (told["clock"][2] - told["clock"][0]) / 2 > params["max_clock_difference"]:
         found.append(
             "its clock is %+.1f s from the file server's, dovecot_shared_storage_max_clock_difference is %g: let both keep time "
-            "by NTP (chronyc makestep)" % (ahead(told["clock"]), params["max_clock_difference"]))
+            "by NTP (chronyc makestep)" % (ahead(told["clock"]), params["max_clock_difference"])
+        )
     return found
 
 
@@ -279,11 +315,15 @@ def lock_complaint(name, state, params):
     if state == "locked":
         return None
     if state == "hidden":
-        return ("the file that %s has just written to %s is not seen here: is the same storage mounted on both (findmnt %s), "
-                "and are failed lookups kept (mount option lookupcache)?" % (name, params["path"], params["path"]))
+        return (
+            "the file that %s has just written to %s is not seen here: is the same storage mounted on both (findmnt %s), "
+            "and are failed lookups kept (mount option lookupcache)?" % (name, params["path"], params["path"])
+        )
     if state == "unlocked":
-        return ("the %s lock that %s holds in %s is not seen here, so indexes would break: mount without nolock and local_lock, "
-                "or set dovecot_shared_storage_lock_method to what this storage has" % (params["lock"], name, params["path"]))
+        return (
+            "the %s lock that %s holds in %s is not seen here, so indexes would break: mount without nolock and local_lock, "
+            "or set dovecot_shared_storage_lock_method to what this storage has" % (params["lock"], name, params["path"])
+        )
     return "the file of %s cannot be locked (%s): set dovecot_shared_storage_lock_method" % (name, state)
 
 

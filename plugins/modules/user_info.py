@@ -71,11 +71,7 @@ def converge(doveadm, params, _check_mode):
         _values.mask_of("users", mask)
     users = _users.matching(doveadm, params["users"])
     listed = {name.lower() for name in users}
-    return {
-        "changed": False,
-        "users": users,
-        "missing": [name for name in params["expected"] if name.lower() not in listed],
-    }
+    return {"changed": False, "users": users, "missing": [name for name in params["expected"] if name.lower() not in listed]}
 
 
 def main():

@@ -15,8 +15,10 @@ def problems(groups, task_vars, own_tags):
     members = set(groups.get(CLUSTER_GROUP, ()))
     hosts = task_vars.get("ansible_play_hosts_all") or []
     if members and hosts and not members & set(hosts):
-        yield (f"--limit: {', '.join(hosts[:3])} not in {CLUSTER_GROUP}, so that nothing would be done: name nodes of the "
-               f"cluster, or its groups")
+        yield (
+            f"--limit: {', '.join(hosts[:3])} not in {CLUSTER_GROUP}, so that nothing would be done: name nodes of the "
+            f"cluster, or its groups"
+        )
     tags = list(task_vars.get("ansible_run_tags") or ("all",))
     # in a playbook of somebody's own, tasks have tags of their own
     if not {*TAGS, *own_tags} & set(tags):

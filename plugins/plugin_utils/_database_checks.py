@@ -12,19 +12,66 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_database
 
 NETWORK = {"tls", "tls_verify", "ca", "ca_file"}
 COMMON = {"driver", "default_scheme"}
-LDAP = COMMON | NETWORK | {
-    "uris", "base", "bind_dn", "bind_password", "scope", "auth_bind", "user_attribute", "password_attribute", "home_server",
-    "quota", "filter", "iterate_filter"}
+LDAP = (
+    COMMON
+    | NETWORK
+    | {
+        "uris",
+        "base",
+        "bind_dn",
+        "bind_password",
+        "scope",
+        "auth_bind",
+        "user_attribute",
+        "password_attribute",
+        "home_server",
+        "quota",
+        "filter",
+        "iterate_filter",
+    }
+)
 QUERIES = ("password_query", "user_query", "iterate_query")
-SQL_SERVER = COMMON | NETWORK | {
-    "hosts", "port", "database", "user", "password", "table", "user_column", "password_column", "home_server", "quota", *QUERIES,
-    "sasl_password_query"}
-KEYS = {"passwd_file": {"driver"}, "ldap": LDAP, "pgsql": SQL_SERVER, "mysql": SQL_SERVER,
-        "sqlite": (SQL_SERVER - NETWORK - {"hosts", "port", "database", "user", "password"}) | {"path"}}
-NEEDED = {"passwd_file": (), "ldap": ("uris", "base"), "pgsql": ("hosts", "database", "user", "password"),
-          "mysql": ("hosts", "database", "user", "password"), "sqlite": ("path",)}
-SAMPLES = {"uris": "[ldaps://ldap.example.org]", "base": "ou=people,dc=example,dc=org", "hosts": "[db.example.org]",
-           "database": "mail", "user": "dovecot", "password": "the secret of user", "path": "/var/lib/mail/users.sqlite"}
+SQL_SERVER = (
+    COMMON
+    | NETWORK
+    | {
+        "hosts",
+        "port",
+        "database",
+        "user",
+        "password",
+        "table",
+        "user_column",
+        "password_column",
+        "home_server",
+        "quota",
+        *QUERIES,
+        "sasl_password_query",
+    }
+)
+KEYS = {
+    "passwd_file": {"driver"},
+    "ldap": LDAP,
+    "pgsql": SQL_SERVER,
+    "mysql": SQL_SERVER,
+    "sqlite": (SQL_SERVER - NETWORK - {"hosts", "port", "database", "user", "password"}) | {"path"},
+}
+NEEDED = {
+    "passwd_file": (),
+    "ldap": ("uris", "base"),
+    "pgsql": ("hosts", "database", "user", "password"),
+    "mysql": ("hosts", "database", "user", "password"),
+    "sqlite": ("path",),
+}
+SAMPLES = {
+    "uris": "[ldaps://ldap.example.org]",
+    "base": "ou=people,dc=example,dc=org",
+    "hosts": "[db.example.org]",
+    "database": "mail",
+    "user": "dovecot",
+    "password": "the secret of user",
+    "path": "/var/lib/mail/users.sqlite",
+}
 LISTS = ("uris", "hosts")
 SECRETS = ("password", "bind_password")
 # %u, %n and their modified forms, as %Lu; and %{user}, %{username}
@@ -43,14 +90,21 @@ def problems(databases, home_servers, topology, sasl=False):
             yield f"dovecot_user_databases: item {number} has no driver: set driver to one of {', '.join(DRIVERS)}"
             return
         if database["driver"] not in DRIVERS:
-            yield (f"dovecot_user_databases: item {number} has the driver '{database['driver']}', which is unknown: set it to "
-                   f"one of {', '.join(DRIVERS)}")
+            yield (
+                f"dovecot_user_databases: item {number} has the driver '{database['driver']}', which is unknown: set it to "
+                f"one of {', '.join(DRIVERS)}"
+            )
             return
     if sum(database["driver"] == "passwd_file" for database in databases) > 1:
         yield "dovecot_user_databases: passwd_file is there twice, and both would be dovecot_users: remove one"
     for database in named(databases):
-        for sentence in (*_keys(database), *_credentials(database), *_searches(database), *_home(database, topology),
-                         *(_sasl(database, topology) if sasl else ())):
+        for sentence in (
+            *_keys(database),
+            *_credentials(database),
+            *_searches(database),
+            *_home(database, topology),
+            *(_sasl(database, topology) if sasl else ()),
+        ):
             yield f"dovecot_user_databases: {database['name']}: {sentence}"
     yield from _mapping(databases, home_servers, topology)
 
@@ -71,8 +125,10 @@ def _keys(database):
         yield "ca: (value not shown) has a private key in it: give the authority's certificate only, and keep its key elsewhere"
     plain = [str(uri) for uri in database.get("uris") or [] if str(uri).startswith("ldap://")]
     if plain and database.get("tls", True):
-        yield (f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "
-               f"while the directory is down: use ldaps://, or set tls: false on a network that you trust")
+        yield (
+            f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "
+            f"while the directory is down: use ldaps://, or set tls: false on a network that you trust"
+        )
     for other in database.get("uris") or []:
         if not str(other).startswith(("ldap://", "ldaps://", "ldapi://")):
             yield f"uris: '{other}' is no LDAP address: begin it with ldap:// or ldaps://"
@@ -94,8 +150,10 @@ def _searches(database):
             yield f"{key}: '{database[key]}' does not contain the user: put %u where the user's name is compared"
     for key in ("iterate_filter", "iterate_query"):
         if key in database and not database[key]:
-            yield (f"{key}: is empty, so nobody could list the users, which replication, directors and verify need: remove it, "
-                   f"or give one that finds all users")
+            yield (
+                f"{key}: is empty, so nobody could list the users, which replication, directors and verify need: remove it, "
+                f"or give one that finds all users"
+            )
 
 
 def _home(database, topology):
@@ -105,18 +163,24 @@ def _home(database, topology):
     router = "directors" if topology["directors"] else "proxies" if topology["proxies"] else ""
     own = [key for key in QUERIES if database.get(key)]
     if own and len(own) < len(QUERIES):
-        yield (f"{', '.join(own)}: given without {', '.join(key for key in QUERIES if key not in own)}: give all three, since "
-               f"the others would ask the default table")
+        yield (
+            f"{', '.join(own)}: given without {', '.join(key for key in QUERIES if key not in own)}: give all three, since "
+            f"the others would ask the default table"
+        )
     if database.get("password_query"):
         fields = ["director_tag"] if topology["directors"] else ["host", "proxy"]
         for field in fields if router else ():
             if not re.search(rf"\b{field}\b", str(database["password_query"])):
-                yield (f"password_query: returns no {field}, but the {router} need it: add it, or use home_server instead of a "
-                       f"query of your own")
+                yield (
+                    f"password_query: returns no {field}, but the {router} need it: add it, or use home_server instead of a "
+                    f"query of your own"
+                )
     elif not database.get("home_server") and len(partitions) > 1:
         kind = "column" if database["driver"] in SQL else "attribute"
-        yield (f"home_server is missing, but there are the partitions {', '.join(sorted(partitions))}: name the {kind} that says "
-               f"whose mail is where")
+        yield (
+            f"home_server is missing, but there are the partitions {', '.join(sorted(partitions))}: name the {kind} that says "
+            f"whose mail is where"
+        )
 
 
 def _sasl(database, topology):
@@ -125,11 +189,15 @@ def _sasl(database, topology):
         return
     query = database.get("sasl_password_query")
     if database.get("password_query") and not query:
-        yield ("sasl_password_query: missing beside a password_query of your own, which does not judge the password that a mail "
-               "server asks about: give one that returns user and password alone, or set dovecot_sasl_port: 0")
+        yield (
+            "sasl_password_query: missing beside a password_query of your own, which does not judge the password that a mail "
+            "server asks about: give one that returns user and password alone, or set dovecot_sasl_port: 0"
+        )
     elif query and re.search(r"\bnopassword\b", str(query), re.IGNORECASE):
-        yield ("sasl_password_query: returns nopassword, so that any password would be right, and the mail server an open relay: "
-               "return user and password alone")
+        yield (
+            "sasl_password_query: returns nopassword, so that any password would be right, and the mail server an open relay: "
+            "return user and password alone"
+        )
 
 
 def _mapping(databases, home_servers, topology):
@@ -143,9 +211,13 @@ def _mapping(databases, home_servers, topology):
         if not VALUE.match(str(value)):
             yield f"dovecot_home_servers: '{value}' has other characters than letters, digits, '_', '-' and '.': rename it"
         if str(partition) not in partitions:
-            yield (f"dovecot_home_servers: '{value}' means the partition '{partition}', which no backend has: set it to one of "
-                   f"{', '.join(sorted(partitions))}")
+            yield (
+                f"dovecot_home_servers: '{value}' means the partition '{partition}', which no backend has: set it to one of "
+                f"{', '.join(sorted(partitions))}"
+            )
     unnamed = sorted(set(partitions) - {str(partition) for partition in home_servers.values()})
     if unnamed and any(database.get("home_server") for database in databases):
-        yield (f"dovecot_home_servers: no value means {', '.join(unnamed)}, so that nobody could live there: add one, or leave "
-               f"dovecot_home_servers out where the database has the partitions' names")
+        yield (
+            f"dovecot_home_servers: no value means {', '.join(unnamed)}, so that nobody could live there: add one, or leave "
+            f"dovecot_home_servers out where the database has the partitions' names"
+        )

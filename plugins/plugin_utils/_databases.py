@@ -93,7 +93,8 @@ def _text(key, text, driver):
     elif key in PATTERNS and not PATTERNS[key].match(text):
         yield f"{shape} is no name of a table or a column: write it as users or mail.users"
     elif key in ("home_server", "quota", "user_attribute", "password_attribute") and not (
-            ATTRIBUTE if driver == "ldap" else COLUMN).match(text):
+        ATTRIBUTE if driver == "ldap" else COLUMN
+    ).match(text):
         yield f"{shape} is no name of {'an attribute' if driver == 'ldap' else 'a column'}: write the name alone"
     elif key in ("filter", "iterate_filter") and text and not _closed(text):
         yield f"{shape} is no filter of LDAP: write it in parentheses that close, as (mail=%u)"
@@ -116,9 +117,11 @@ def _closed(text):
 
 def home_servers(given):
     found = {str(value): str(partition) for value, partition in given.items()}
-    wrong = [("", f"'{value}: {partition}' is to YAML no pair of texts: write both in quotes")
-             for value, partition in given.items()
-             if any(isinstance(part, bool) or not isinstance(part, (str, int, float)) for part in (value, partition))]
+    wrong = [
+        ("", f"'{value}: {partition}' is to YAML no pair of texts: write both in quotes")
+        for value, partition in given.items()
+        if any(isinstance(part, bool) or not isinstance(part, (str, int, float)) for part in (value, partition))
+    ]
     return found, wrong
 
 

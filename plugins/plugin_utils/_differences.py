@@ -11,16 +11,40 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement imp
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET
 
 OF_ALL = (
-    "dovecot_vip", "dovecot_protocols", "dovecot_ports", "dovecot_proxy_protocol_ports", "dovecot_health_ports",
-    "dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port",
-    "dovecot_allow_routed", "dovecot_users", "dovecot_user_databases",
-    "dovecot_home_servers", "dovecot_mail_user", "dovecot_mail_uid", "dovecot_mail_gid", "dovecot_proxy_login",
-    "dovecot_vrrp_router_id", "dovecot_service_address_advert_interval", "dovecot_service_address_preferred",
-    "dovecot_director_user_expire", "dovecot_director_user_kick_delay")
+    "dovecot_vip",
+    "dovecot_protocols",
+    "dovecot_ports",
+    "dovecot_proxy_protocol_ports",
+    "dovecot_health_ports",
+    "dovecot_ring_port",
+    "dovecot_doveadm_port",
+    "dovecot_agent_port",
+    "dovecot_sasl_port",
+    "dovecot_allow_routed",
+    "dovecot_users",
+    "dovecot_user_databases",
+    "dovecot_home_servers",
+    "dovecot_mail_user",
+    "dovecot_mail_uid",
+    "dovecot_mail_gid",
+    "dovecot_proxy_login",
+    "dovecot_vrrp_router_id",
+    "dovecot_service_address_advert_interval",
+    "dovecot_service_address_preferred",
+    "dovecot_director_user_expire",
+    "dovecot_director_user_kick_delay",
+)
 OF_A_PARTITION = (
-    "dovecot_mail_home", "dovecot_backend_mail_location", "dovecot_backend_namespaces", "dovecot_mail_plugins",
-    "dovecot_protocol_mail_plugins", "dovecot_backend_quota", "dovecot_backend_quota_limit",
-    "dovecot_replication_transport", "dovecot_replication_dsync_parameters")
+    "dovecot_mail_home",
+    "dovecot_backend_mail_location",
+    "dovecot_backend_namespaces",
+    "dovecot_mail_plugins",
+    "dovecot_protocol_mail_plugins",
+    "dovecot_backend_quota",
+    "dovecot_backend_quota_limit",
+    "dovecot_replication_transport",
+    "dovecot_replication_dsync_parameters",
+)
 
 
 def problems(values, partitions, already_told=frozenset()):

@@ -15,15 +15,19 @@ def fill_obstacles(topology, new, facts, anyway="", mail_home="/var/vmail"):
     partner = (topology["nodes"].get(new) or {}).get("partner")
     if not partner:
         names = sorted(node["name"] for node in topology["nodes"].values() if node.get("partner"))
-        return ["dovecot_new_node: %s is no node of a replicated pair, nothing was changed: give -e dovecot_new_node=NAME with "
-                "one of %s" % (new or "(not set)", ", ".join(names) or "(there is none)")]
+        return [
+            "dovecot_new_node: %s is no node of a replicated pair, nothing was changed: give -e dovecot_new_node=NAME with "
+            "one of %s" % (new or "(not set)", ", ".join(names) or "(there is none)")
+        ]
     silent = []
     if new not in facts:
         silent.append(
-            "dovecot_new_node: %s was not reached, nothing was changed: start it, with ssh and Python, and run again" % new)
+            "dovecot_new_node: %s was not reached, nothing was changed: start it, with ssh and Python, and run again" % new
+        )
     if partner not in facts:
         silent.append(
-            "%s, which has the mail for %s, was not reached, nothing was changed: start it and run again" % (partner, new))
+            "%s, which has the mail for %s, was not reached, nothing was changed: start it and run again" % (partner, new)
+        )
     if silent:
         return silent
     strange = not facts[new]["filling"] and anyway != new
@@ -36,8 +40,10 @@ def _runs_dovecot(node):
 
 def _of_the_partner(name, new, node):
     if not _runs_dovecot(node):
-        yield ("%s, which should have the mail for %s, does not run Dovecot, nothing was changed: start it there (systemctl "
-               "start dovecot); or is %s the empty one?" % (name, new, name))
+        yield (
+            "%s, which should have the mail for %s, does not run Dovecot, nothing was changed: start it there (systemctl "
+            "start dovecot); or is %s the empty one?" % (name, new, name)
+        )
     if not node["has_mail"]:
         yield "%s has no mail that %s could be filled with, nothing was changed: is %s the empty one?" % (name, new, name)
     if node["filling"] == "filling":
@@ -46,8 +52,12 @@ def _of_the_partner(name, new, node):
 
 def _of_the_new(name, node, mail_home):
     if _runs_dovecot(node):
-        yield ("%s is not dead: it runs Dovecot, nothing was changed. Stop it there (systemctl stop dovecot); or, to have it "
-               "taken out of service until all mail is there, give -e dovecot_fill_anyway=%s" % (name, name))
+        yield (
+            "%s is not dead: it runs Dovecot, nothing was changed. Stop it there (systemctl stop dovecot); or, to have it "
+            "taken out of service until all mail is there, give -e dovecot_fill_anyway=%s" % (name, name)
+        )
     if node["has_mail"]:
-        yield ("%s is not empty: there are files in %s, nothing was changed. Move them away; or, to have the mail of both nodes "
-               "merged, give -e dovecot_fill_anyway=%s" % (name, mail_home, name))
+        yield (
+            "%s is not empty: there are files in %s, nothing was changed. Move them away; or, to have the mail of both nodes "
+            "merged, give -e dovecot_fill_anyway=%s" % (name, mail_home, name)
+        )

@@ -54,64 +54,93 @@ def problems(declared):
 def check_groups(groups, topology, **_rest):
     nodes = topology["nodes"]
     if not nodes:
-        yield (f"{CLUSTER_GROUP}: the group is empty or missing: make dovecot_backends, dovecot_directors and "
-               f"dovecot_loadbalancers its children")
+        yield (
+            f"{CLUSTER_GROUP}: the group is empty or missing: make dovecot_backends, dovecot_directors and "
+            f"dovecot_loadbalancers its children"
+        )
         return
     for group in LATER_GROUPS:
         if groups.get(group):
-            yield (f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: "
-                   f"leave the group empty")
-    for group in ("dovecot_backends", "dovecot_directors", "dovecot_proxies", "dovecot_implicit_proxies", "dovecot_loadbalancers",
-                  "dovecot_replicated"):
+            yield (
+                f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: leave the group empty"
+            )
+    for group in (
+        "dovecot_backends",
+        "dovecot_directors",
+        "dovecot_proxies",
+        "dovecot_implicit_proxies",
+        "dovecot_loadbalancers",
+        "dovecot_replicated",
+    ):
         strays = [name for name in groups.get(group, ()) if name not in nodes]
         if strays:
             yield (f"{group}: {', '.join(strays)} not in {CLUSTER_GROUP}: make {group} one of its children")
     idle = [name for name, node in nodes.items() if node["roles"] == ["node"]]
     if idle:
-        yield (f"{CLUSTER_GROUP}: {', '.join(idle)} in none of its groups that select a role, so nothing would run there: put it "
-               f"into dovecot_backends, dovecot_directors or another, or take it out of the cluster")
+        yield (
+            f"{CLUSTER_GROUP}: {', '.join(idle)} in none of its groups that select a role, so nothing would run there: put it "
+            f"into dovecot_backends, dovecot_directors or another, or take it out of the cluster"
+        )
     for name, node in nodes.items():
         if not NAME.match(name):
-            yield (f"{name}: the name of this host in the inventory has other signs than letters, digits, '_', '-' and '.', "
-                   f"which haproxy and Dovecot cannot take: rename it")
+            yield (
+                f"{name}: the name of this host in the inventory has other signs than letters, digits, '_', '-' and '.', "
+                f"which haproxy and Dovecot cannot take: rename it"
+            )
         tiers = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
         tiers += ["proxy"] if name in groups.get("dovecot_proxies", ()) else []
         if len(tiers) > 1:
-            yield (f"inventory groups: {name} is {' and '.join(tiers)} at once, which share ports: "
-                   f"put it into one of these groups only")
+            yield (
+                f"inventory groups: {name} is {' and '.join(tiers)} at once, which share ports: "
+                f"put it into one of these groups only"
+            )
         if "replication" in node["roles"] and "backend" not in node["roles"]:
             yield f"dovecot_replicated: {name} is no backend: put it into dovecot_backends too"
     if topology["directors"] and not topology["backends"]:
         yield "dovecot_backends: empty, so the directors have nowhere to send users: add backends"
     if topology["loadbalancers"] and not (topology["directors"] or topology["proxies"]) and len(topology["partitions"]) != 1:
-        yield (f"dovecot_directors: empty, but behind the load balancers there are {len(topology['partitions'])} partitions, "
-               f"and only directors and proxies know whose mail is where: add two directors or proxies, or have one partition")
+        yield (
+            f"dovecot_directors: empty, but behind the load balancers there are {len(topology['partitions'])} partitions, "
+            f"and only directors and proxies know whose mail is where: add two directors or proxies, or have one partition"
+        )
     yield from _proxy_groups(groups, topology)
 
 
 def _proxy_groups(groups, topology):
-    dedicated, implicit = ([name for name in groups.get(group, ()) if name in topology["nodes"]]
-                           for group in ("dovecot_proxies", "dovecot_implicit_proxies"))
+    dedicated, implicit = (
+        [name for name in groups.get(group, ()) if name in topology["nodes"]]
+        for group in ("dovecot_proxies", "dovecot_implicit_proxies")
+    )
     if dedicated and implicit:
-        yield (f"dovecot_implicit_proxies: holds {', '.join(implicit)} beside dovecot_proxies with {', '.join(dedicated)}: users "
-               f"are sent home either by proxies of their own or by every backend: empty one of the two groups")
+        yield (
+            f"dovecot_implicit_proxies: holds {', '.join(implicit)} beside dovecot_proxies with {', '.join(dedicated)}: users "
+            f"are sent home either by proxies of their own or by every backend: empty one of the two groups"
+        )
     if topology["proxies"] and topology["directors"]:
-        yield (f"dovecot_proxies: {', '.join(topology['proxies'])} beside the directors {', '.join(topology['directors'])}: both "
-               f"send users to backends: use directors where a partition is a pair, else proxies")
+        yield (
+            f"dovecot_proxies: {', '.join(topology['proxies'])} beside the directors {', '.join(topology['directors'])}: both "
+            f"send users to backends: use directors where a partition is a pair, else proxies"
+        )
     strangers = [name for name in implicit if name not in topology["backends"]]
     if strangers:
-        yield (f"dovecot_implicit_proxies: {', '.join(strangers)} not in dovecot_backends: a proxy without mail goes into "
-               f"dovecot_proxies")
+        yield (
+            f"dovecot_implicit_proxies: {', '.join(strangers)} not in dovecot_backends: a proxy without mail goes into "
+            f"dovecot_proxies"
+        )
     missing = [name for name in topology["backends"] if implicit and name not in implicit]
     if missing:
-        yield (f"dovecot_implicit_proxies: lacks {', '.join(missing)}: clients that came there would find their mail missing: "
-               f"add all backends")
+        yield (
+            f"dovecot_implicit_proxies: lacks {', '.join(missing)}: clients that came there would find their mail missing: "
+            f"add all backends"
+        )
     if dedicated and not topology["backends"]:
         yield "dovecot_backends: empty, so the proxies have nowhere to send users: add backends"
     for partition, members in topology["partitions"].items():
         if topology["proxies"] and len(members) > 1:
-            yield (f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}), but a proxy "
-                   f"sends users to one address: put directors before replicated pairs, or have one node a partition")
+            yield (
+                f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}), but a proxy "
+                f"sends users to one address: put directors before replicated pairs, or have one node a partition"
+            )
 
 
 def check_partitions(topology, given, **_rest):
@@ -121,22 +150,27 @@ def check_partitions(topology, given, **_rest):
         if replicated and (len(members) != 2 or len(replicated) != 2):
             others = sorted(set(members) - set(replicated))
             detail = f", of which {', '.join(others)} not in dovecot_replicated" if others else ""
-            yield (f"dovecot_partition: partition '{partition}' in dovecot_replicated has {len(members)} "
-                   f"node{'s' if len(members) > 1 else ''} ({', '.join(members)}{detail}), dsync replicates between "
-                   f"exactly two: add or remove nodes, or take the partition out of dovecot_replicated")
+            yield (
+                f"dovecot_partition: partition '{partition}' in dovecot_replicated has {len(members)} "
+                f"node{'s' if len(members) > 1 else ''} ({', '.join(members)}{detail}), dsync replicates between "
+                f"exactly two: add or remove nodes, or take the partition out of dovecot_replicated"
+            )
         elif len(members) > 1 and not replicated and not any("shared_storage" in nodes[name]["roles"] for name in members):
-            yield (f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}) that "
-                   f"share no mail: add them to dovecot_replicated or dovecot_shared_storage, or give each a partition of its "
-                   f"own")
+            yield (
+                f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}) that "
+                f"share no mail: add them to dovecot_replicated or dovecot_shared_storage, or give each a partition of its "
+                f"own"
+            )
         if not NAME.match(partition):
-            yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' "
-                   f"and '.' only")
+            yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' and '.' only")
     if topology["directors"] or topology["proxies"]:
         for name in topology["backends"]:
             if not given[name]["partition"]:
                 who = "directors" if topology["directors"] else "proxies"
-                yield (f"dovecot_partition: backend {name} has none, but the {who} find it by its partition: "
-                       f"set dovecot_partition for it or for a group it is in")
+                yield (
+                    f"dovecot_partition: backend {name} has none, but the {who} find it by its partition: "
+                    f"set dovecot_partition for it or for a group it is in"
+                )
 
 
 def check_addresses(topology, vars, **_rest):
@@ -147,28 +181,34 @@ def check_addresses(topology, vars, **_rest):
     for name, node in nodes.items():
         address = parse_address(node["address"])
         if address is not None and not_for_a_node(address, vip):
-            yield (f"dovecot_address: {address} of {name} {not_for_a_node(address, vip)}: set the one that the other nodes reach "
-                   f"it by")
+            yield (
+                f"dovecot_address: {address} of {name} {not_for_a_node(address, vip)}: set the one that the other nodes reach "
+                f"it by"
+            )
         elif address is None:
-            yield (f"dovecot_address: '{node['address']}' of {name} is no IP address: set ansible_host or "
-                   f"dovecot_address to the address that the other nodes reach it by")
-        elif vip is not None and address not in vip.network and not (
-                routed and "service_address" not in node["roles"]):
+            yield (
+                f"dovecot_address: '{node['address']}' of {name} is no IP address: set ansible_host or "
+                f"dovecot_address to the address that the other nodes reach it by"
+            )
+        elif vip is not None and address not in vip.network and not (routed and "service_address" not in node["roles"]):
             outside.setdefault("service_address" in node["roles"], []).append((name, address))
         other = seen_addresses.setdefault(str(address or node["address"]), name)
         if other != name:
-            yield (f"dovecot_address: {node['address']} is the address of {other} and of {name}: "
-                   f"give every node its own")
+            yield (f"dovecot_address: {node['address']} is the address of {other} and of {name}: give every node its own")
         other = seen_names.setdefault(str(node["hostname"]).lower(), name)
         if other != name:
-            yield (f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
-                   f"dsync tells partners apart by it, give every node its own")
+            yield (
+                f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
+                f"dsync tells partners apart by it, give every node its own"
+            )
     for holds_vip, strangers in outside.items():
         (name, address), others = strangers[0], [name for name, _address in strangers[1:]]
-        yield (f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
-               f"(dovecot_vip: {vip}): correct one of them"
-               + ("" if holds_vip else ", or set dovecot_allow_routed: true if there is a router between")
-               + (f" (so are those of {_secrets.some(others)})" if others else ""))
+        yield (
+            f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
+            f"(dovecot_vip: {vip}): correct one of them"
+            + ("" if holds_vip else ", or set dovecot_allow_routed: true if there is a router between")
+            + (f" (so are those of {_secrets.some(others)})" if others else "")
+        )
 
 
 def not_for_a_node(address, vip):
@@ -190,12 +230,16 @@ def check_vip(topology, vars, **_rest):
             yield "dovecot_vip: missing, but there are load balancers: set it to the service address, as 192.0.2.10/24"
         return
     if not holders:
-        yield (f"dovecot_vip: '{given}' has no node that could hold it: add load balancers, or leave it out; without any "
-               f"only a replicated pair has it by itself")
+        yield (
+            f"dovecot_vip: '{given}' has no node that could hold it: add load balancers, or leave it out; without any "
+            f"only a replicated pair has it by itself"
+        )
         return
     if not topology["loadbalancers"] and len(topology["partitions"]) > 1:
-        yield (f"dovecot_vip: '{given}' with the partitions {', '.join(topology['partitions'])}: without load balancers and "
-               f"directors it would lead to one of them only: add these, or leave dovecot_vip out")
+        yield (
+            f"dovecot_vip: '{given}' with the partitions {', '.join(topology['partitions'])}: without load balancers and "
+            f"directors it would lead to one of them only: add these, or leave dovecot_vip out"
+        )
     vip = parse_interface(given)
     if vip is None:
         yield f"dovecot_vip: '{given}' is no address with its network's prefix: write it as 192.0.2.10/24"
@@ -204,45 +248,59 @@ def check_vip(topology, vars, **_rest):
     if vip.version == 6:
         yield f"dovecot_vip: '{given}' is an IPv6 address, and this release serves the VIP by IPv4: write it as 192.0.2.10/24"
     elif vip.ip.is_loopback or vip.ip.is_unspecified or vip.ip.is_multicast or vip.network.prefixlen < 8:
-        yield (f"dovecot_vip: '{given}' is no address that clients could reach, or its network is everything: write it as "
-               f"192.0.2.10/24")
+        yield (
+            f"dovecot_vip: '{given}' is no address that clients could reach, or its network is everything: write it as "
+            f"192.0.2.10/24"
+        )
     elif vip.network.prefixlen < 31 and vip.ip in ends:
-        yield (f"dovecot_vip: '{given}' is that of the network {vip.network} itself, or its broadcast address: choose another "
-               f"address in it")
+        yield (
+            f"dovecot_vip: '{given}' is that of the network {vip.network} itself, or its broadcast address: choose another "
+            f"address in it"
+        )
     for name, node in topology["nodes"].items():
         if parse_address(node["address"]) == vip.ip:
-            yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node "
-                   f"has of its own")
+            yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node has of its own")
     router_id = vars.get("dovecot_vrrp_router_id", 51)
     if not str(router_id).isdigit() or not 1 <= int(router_id) <= 255:
         yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
     preferred = vars.get("dovecot_service_address_preferred")
     if preferred and preferred not in holders:
-        yield (f"dovecot_service_address_preferred: '{preferred}' cannot hold the VIP: set it to one of {', '.join(holders)}, "
-               f"or to '' for none")
+        yield (
+            f"dovecot_service_address_preferred: '{preferred}' cannot hold the VIP: set it to one of {', '.join(holders)}, "
+            f"or to '' for none"
+        )
 
 
 def check_directors(topology, vars, **_rest):
     if len(topology["directors"]) == 1 and not vars.get("dovecot_director_allow_single"):
-        yield (f"dovecot_directors: {topology['directors'][0]} is the only one, so the cluster ends with it: "
-               f"add a second, or set dovecot_director_allow_single: true")
+        yield (
+            f"dovecot_directors: {topology['directors'][0]} is the only one, so the cluster ends with it: "
+            f"add a second, or set dovecot_director_allow_single: true"
+        )
     for name, node in topology["nodes"].items():
         weight = node["weight"]
         if isinstance(weight, bool) or not str(weight).isdigit() or not 0 <= int(weight) <= 1000:
             yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
     for partition, members in topology["partitions"].items():
         if topology["directors"] and not any(str(topology["nodes"][name]["weight"]) != "0" for name in members):
-            yield (f"dovecot_backend_weight: is 0 for all backends of partition '{partition}' ({', '.join(members)}), so that "
-                   f"its users could go nowhere: give one of them a weight, as 100")
+            yield (
+                f"dovecot_backend_weight: is 0 for all backends of partition '{partition}' ({', '.join(members)}), so that "
+                f"its users could go nowhere: give one of them a weight, as 100"
+            )
 
 
 def check_ports(values, **_rest):
     told = set()
     for host in values.values():
-        services = [(port, f"{variable}: {service}") for variable in _services.PORTS
-                    for service, port in _services.served(host.get(variable) or {}, host["dovecot_protocols"]).items()]
-        services += [(host.get(variable), variable) for variable in
-                     ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")]
+        services = [
+            (port, f"{variable}: {service}")
+            for variable in _services.PORTS
+            for service, port in _services.served(host.get(variable) or {}, host["dovecot_protocols"]).items()
+        ]
+        services += [
+            (host.get(variable), variable)
+            for variable in ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")
+        ]
         seen = {}
         for port, name in services:
             other = seen.setdefault(port, name)
@@ -258,11 +316,14 @@ def check_networks(vars, **_rest):
         return
     for network in networks:
         if parse_network(network) is None:
-            yield (f"dovecot_mta_networks: '{network}' is no network: write an address or a network, "
-                   f"as 192.0.2.25 or 192.0.2.0/28")
+            yield (
+                f"dovecot_mta_networks: '{network}' is no network: write an address or a network, as 192.0.2.25 or 192.0.2.0/28"
+            )
         elif parse_network(network).prefixlen == 0:
-            yield (f"dovecot_mta_networks: '{network}' is everybody, who could deliver without any check: name the mail "
-                   f"servers, as 192.0.2.25")
+            yield (
+                f"dovecot_mta_networks: '{network}' is everybody, who could deliver without any check: name the mail "
+                f"servers, as 192.0.2.25"
+            )
 
 
 def check_secrets(vars, topology, **_rest):
@@ -271,11 +332,15 @@ def check_secrets(vars, topology, **_rest):
     secret = vars.get("dovecot_doveadm_password") or ""
     if not isinstance(secret, str) or len(secret) < SECRET_LENGTH:
         state = f"has {len(secret)} characters" if secret and isinstance(secret, str) else "is missing"
-        yield (f"dovecot_doveadm_password: {state}, at least {SECRET_LENGTH} are needed: generate one, as with "
-               f"`openssl rand -hex 16`, and keep it in ansible-vault")
+        yield (
+            f"dovecot_doveadm_password: {state}, at least {SECRET_LENGTH} are needed: generate one, as with "
+            f"`openssl rand -hex 16`, and keep it in ansible-vault"
+        )
     elif not re.match(r"[\x21-\x7e]+\Z", secret) or re.search(r"[\"'\\#$]", secret):
-        yield ("dovecot_doveadm_password: (value not shown) has spaces, quotes, backslashes, '#', '$' or "
-               "non-ASCII characters, which a configuration file cannot carry: use letters and digits")
+        yield (
+            "dovecot_doveadm_password: (value not shown) has spaces, quotes, backslashes, '#', '$' or "
+            "non-ASCII characters, which a configuration file cannot carry: use letters and digits"
+        )
 
 
 def check_shared_secrets(secrets, **_rest):
@@ -287,14 +352,17 @@ def check_tls(vars, topology, values, explicit, **_rest):
         return
     for text, path in (("dovecot_tls_cert", "dovecot_tls_cert_file"), ("dovecot_tls_key", "dovecot_tls_key_file")):
         if not vars.get(text) and (not vars.get(path) or path not in explicit):
-            yield (f"{text}: missing, and clients are served with TLS only: set it to the PEM text (for example "
-                   f"with the file lookup), or {path} to a file that is on the nodes already")
+            yield (
+                f"{text}: missing, and clients are served with TLS only: set it to the PEM text (for example "
+                f"with the file lookup), or {path} to a file that is on the nodes already"
+            )
         elif vars.get(text) and "-----BEGIN " not in str(vars[text]):
-            yield (f"{text}: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
-                   f"nodes use {path}")
+            yield (f"{text}: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the nodes use {path}")
     if has_private_key(vars.get("dovecot_tls_cert")):
-        yield ("dovecot_tls_cert: (value not shown) has a private key in it, as a combined file does: give the certificate with "
-               "its chain only, and the key in dovecot_tls_key")
+        yield (
+            "dovecot_tls_cert: (value not shown) has a private key in it, as a combined file does: give the certificate with "
+            "its chain only, and the key in dovecot_tls_key"
+        )
     else:
         yield from _certificates_of(values)
 
@@ -323,8 +391,10 @@ def check_users(vars, topology, **_rest):
     for number, user in enumerate(users, 1):
         name = user.get("name") if hasattr(user, "get") else None
         if not isinstance(name, str) or not USER.match(name):
-            yield (f"dovecot_users: item {number} has the name '{name}': give it a name without spaces, colons, "
-                   f"quotes, backslashes and percent signs")
+            yield (
+                f"dovecot_users: item {number} has the name '{name}': give it a name without spaces, colons, "
+                f"quotes, backslashes and percent signs"
+            )
             continue
         if _user_names.problem(name):
             yield f"dovecot_users: item {number} has the name '{name}', {_user_names.problem(name)}"
@@ -336,23 +406,32 @@ def check_users(vars, topology, **_rest):
         if partition is None and len(partitions) != 1:
             yield f"dovecot_users: {name} has no partition: set partition to one of {', '.join(partitions)}"
         elif partition is not None and str(partition) not in topology["partitions"]:
-            yield (f"dovecot_users: {name} has the partition '{partition}', which no backend has: set it to one of "
-                   f"{', '.join(partitions)}")
+            yield (
+                f"dovecot_users: {name} has the partition '{partition}', which no backend has: set it to one of "
+                f"{', '.join(partitions)}"
+            )
         if "quota" in user and not _meanings.QUOTA.match(str(user["quota"])):
-            yield (f"dovecot_users: the quota of {name} is '{user['quota']}', which is no size: write digits and one of K, M, "
-                   f"G, T, as 5G, or leave it out for dovecot_backend_quota_limit")
+            yield (
+                f"dovecot_users: the quota of {name} is '{user['quota']}', which is no size: write digits and one of K, M, "
+                f"G, T, as 5G, or leave it out for dovecot_backend_quota_limit"
+            )
         wrong = "password" in user and _schemes.problem(str(user["password"]))
         if wrong:
             yield f"dovecot_users: the password of {name} (not shown) {wrong}"
         elif "password" not in user:
-            yield (f"dovecot_users: {name} has no password: make a hash with `doveadm pw -s SHA512-CRYPT`, and give it with its "
-                   f"{{SCHEME}}")
+            yield (
+                f"dovecot_users: {name} has no password: make a hash with `doveadm pw -s SHA512-CRYPT`, and give it with its "
+                f"{{SCHEME}}"
+            )
 
 
 def check_user_databases(vars, topology, **_rest):
     yield from _database_checks.problems(
-        vars.get("dovecot_user_databases"), vars.get("dovecot_home_servers"), topology,
-        sasl=bool(vars.get("dovecot_mta_networks")) and str(vars.get("dovecot_sasl_port")) != "0")
+        vars.get("dovecot_user_databases"),
+        vars.get("dovecot_home_servers"),
+        topology,
+        sasl=bool(vars.get("dovecot_mta_networks")) and str(vars.get("dovecot_sasl_port")) != "0",
+    )
 
 
 def check_proxies(vars, topology, **_rest):
@@ -364,11 +443,15 @@ def check_proxies(vars, topology, **_rest):
         yield f"dovecot_proxy_login: '{how}' is unknown: set it to forward or master"
     elif how == "master" and len(secret) < SECRET_LENGTH:
         words = f"has {len(secret)} characters, at least {SECRET_LENGTH} are needed" if secret else "is missing"
-        yield (f"dovecot_proxy_master_password: {words}, and whoever knows it reads all mail: generate one, as with "
-               f"`openssl rand -hex 16`, and keep it in ansible-vault")
+        yield (
+            f"dovecot_proxy_master_password: {words}, and whoever knows it reads all mail: generate one, as with "
+            f"`openssl rand -hex 16`, and keep it in ansible-vault"
+        )
     elif how == "master" and not re.match(r"[A-Za-z0-9_.-]+\Z", secret):
-        yield ("dovecot_proxy_master_password: (value not shown) has other characters than letters, digits, '_', '-' and '.', "
-               "which the databases' settings cannot hold: generate another")
+        yield (
+            "dovecot_proxy_master_password: (value not shown) has other characters than letters, digits, '_', '-' and '.', "
+            "which the databases' settings cannot hold: generate another"
+        )
 
 
 def check_replication(vars, topology, explicit, **_rest):
@@ -376,20 +459,27 @@ def check_replication(vars, topology, explicit, **_rest):
         return
     location = str(vars.get("dovecot_backend_mail_location") or "")
     if location.split(":", 1)[0].lower() == "maildir" and not vars.get("dovecot_replication_allow_maildir"):
-        yield (f"dovecot_backend_mail_location: '{location}' with dovecot_replicated: on Dovecot 2.3.19 a Maildir "
-               f"mailbox that both nodes created before their first synchronisation is stuck for ever (\"GUIDs "
-               f"conflict\", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true")
+        yield (
+            f"dovecot_backend_mail_location: '{location}' with dovecot_replicated: on Dovecot 2.3.19 a Maildir "
+            f'mailbox that both nodes created before their first synchronisation is stuck for ever ("GUIDs '
+            f'conflict", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true'
+        )
     authority = str(vars.get("dovecot_replication_ca") or "")
-    if vars.get("dovecot_replication_transport") == "tcps" and not authority and (
-            "dovecot_replication_ca_file" not in explicit):
-        yield ("dovecot_replication_ca: missing, and tcps checks the partner's certificate: set it to the PEM text of the "
-               "authority, or dovecot_replication_ca_file to a file that is on the nodes already")
+    if vars.get("dovecot_replication_transport") == "tcps" and not authority and ("dovecot_replication_ca_file" not in explicit):
+        yield (
+            "dovecot_replication_ca: missing, and tcps checks the partner's certificate: set it to the PEM text of the "
+            "authority, or dovecot_replication_ca_file to a file that is on the nodes already"
+        )
     elif authority and "-----BEGIN " not in authority:
-        yield ("dovecot_replication_ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
-               "nodes use dovecot_replication_ca_file")
+        yield (
+            "dovecot_replication_ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the "
+            "nodes use dovecot_replication_ca_file"
+        )
     elif has_private_key(authority):
-        yield ("dovecot_replication_ca: (value not shown) has a private key in it, which the mail user could read: give the "
-               "authority's certificate only, and keep its key away from the nodes")
+        yield (
+            "dovecot_replication_ca: (value not shown) has a private key in it, which the mail user could read: give the "
+            "authority's certificate only, and keep its key away from the nodes"
+        )
     quota = str(vars.get("dovecot_backend_quota") or "")
     if quota.startswith("dict"):
         yield _shared_quota("dovecot_backend_quota", quota)
@@ -404,8 +494,10 @@ def check_settings(given, topology, vars, **_rest):
     # most settings are given to many nodes at once: one sentence for all of them
     for tree, names in _same_settings(given):
         if not hasattr(tree, "items"):
-            yield (f"dovecot_settings: of {', '.join(names)} is a {type(tree).__name__}, no mapping: write "
-                   f"setting: value, and a section as a mapping below its name")
+            yield (
+                f"dovecot_settings: of {', '.join(names)} is a {type(tree).__name__}, no mapping: write "
+                f"setting: value, and a section as a mapping below its name"
+            )
             continue
         replicated = any("replication" in topology["nodes"][name]["roles"] for name in names)
         yield from _open_relays(tree, [name for name in names if _believes_any_password(topology["nodes"][name], vars)])
@@ -413,11 +505,15 @@ def check_settings(given, topology, vars, **_rest):
             yield f"dovecot_settings: {where} of {_secrets.some(names)} {words}"
         for path, value in _setting_checks.leaves(tree):
             if path[-1] == "replication_sync_timeout":
-                yield (f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
-                       f"replicator of every 2.3 release: remove it")
+                yield (
+                    f"dovecot_settings: replication_sync_timeout ({value}) of {', '.join(names)} crashes the "
+                    f"replicator of every 2.3 release: remove it"
+                )
             elif re.match(r"mail_replica\Z", path[-1]):
-                yield (f"dovecot_settings: mail_replica ({value}) of {', '.join(names)}: who replicates with whom follows from "
-                       f"the inventory alone: remove it, and put the two nodes of a partition into dovecot_replicated")
+                yield (
+                    f"dovecot_settings: mail_replica ({value}) of {', '.join(names)}: who replicates with whom follows from "
+                    f"the inventory alone: remove it, and put the two nodes of a partition into dovecot_replicated"
+                )
             elif replicated and re.match(r"quota\d*\Z", path[-1]) and str(value).startswith("dict"):
                 yield _shared_quota(f"dovecot_settings: {'/'.join(path)}", value)
 
@@ -432,22 +528,30 @@ def _open_relays(tree, names):
     services = _setting_checks.sections(tree.get("service auth")) if names else ()
     for listener in (listener for service in services for listener in service):
         if listener.startswith("inet_listener"):
-            yield (f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
-                   f"judge it: a mail server that asks there is an open relay. Remove it: for dovecot_mta_networks there is one "
-                   f"that judges, at dovecot_sasl_port")
+            yield (
+                f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
+                f"judge it: a mail server that asks there is an open relay. Remove it: for dovecot_mta_networks there is one "
+                f"that judges, at dovecot_sasl_port"
+            )
 
 
 def check_partners_users(given, topology, **_rest):
     for partition, members in topology["partitions"].items():
-        lists = [(name, given[name].get("users") or frozenset()) for name in members
-                 if topology["nodes"][name]["partner"] is not None]
+        lists = [
+            (name, given[name].get("users") or frozenset()) for name in members if topology["nodes"][name]["partner"] is not None
+        ]
         for (one, users), (other, others) in zip(lists, lists[1:]):
             only = {one: sorted(users - others), other: sorted(others - users)}
-            words = [f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} only for {name}"
-                     for name, names in only.items() if names]
+            words = [
+                f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} only for {name}"
+                for name, names in only.items()
+                if names
+            ]
             if words:
-                yield (f"dovecot_users: partition '{partition}' has {' and '.join(words)}, but both nodes of a pair have "
-                       f"the same users: set dovecot_users once, for their group")
+                yield (
+                    f"dovecot_users: partition '{partition}' has {' and '.join(words)}, but both nodes of a pair have "
+                    f"the same users: set dovecot_users once, for their group"
+                )
 
 
 def check_differences(values, topology, given, **_rest):
@@ -468,8 +572,10 @@ def _same_settings(given):
 
 
 def _shared_quota(variable, value):
-    return (f"{variable}: '{value}' with dovecot_replicated: a quota dictionary that both nodes share counts every "
-            f"message twice: use 'count:User quota'")
+    return (
+        f"{variable}: '{value}' with dovecot_replicated: a quota dictionary that both nodes share counts every "
+        f"message twice: use 'count:User quota'"
+    )
 
 
 def _dsync_parameters(vars):
@@ -485,8 +591,10 @@ def _dsync_parameters(vars):
             prefix = word[2:] if word != "-n" else (words[position + 1] if position + 1 < len(words) else None)
             if prefix not in prefixes:
                 known = ", ".join(f"'{known}'" for known in prefixes)
-                yield (f"dovecot_replication_dsync_parameters: '-n {prefix}' in '{text}' names no namespace (the "
-                       f"prefixes are {known}), so that every synchronisation would fail: remove it")
+                yield (
+                    f"dovecot_replication_dsync_parameters: '-n {prefix}' in '{text}' names no namespace (the "
+                    f"prefixes are {known}), so that every synchronisation would fail: remove it"
+                )
 
 
 CHECKS = (

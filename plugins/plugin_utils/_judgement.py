@@ -90,8 +90,11 @@ class Judgement:
             options = {}
             for role in roles:
                 options.update(self._specs.get(role, {}))
-            derived = [name for name in options
-                       if "default" not in options[name] and name in self._defaults and name not in DERIVED_LATER]
+            derived = [
+                name
+                for name in options
+                if "default" not in options[name] and name in self._defaults and name not in DERIVED_LATER
+            ]
             values = {name: option.get("default") for name, option in options.items()}
             self._options[roles] = options, values, derived
         return self._options[roles]

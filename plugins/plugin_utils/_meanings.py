@@ -24,11 +24,41 @@ ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\Z")
 TAKEN_ACCOUNTS = ("root", "daemon", "bin", "sys", "mail", "nobody", "dovecot", "dovenull", "www-data", "postfix")
 PATH = re.compile(r"/[^\s\"'\\#:%{};,]*\Z")
 # Their owner or mode would change, or other programs have their files there.
-SYSTEM_FOLDERS = frozenset((
-    "", "/bin", "/boot", "/dev", "/dev/shm", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root",
-    "/run",
-    "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/run",
-    "/var/spool", "/var/tmp", "/var/lib/dovecot", "/run/dovecot"))
+SYSTEM_FOLDERS = frozenset(
+    (
+        "",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/dev/shm",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib64",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+        "/srv",
+        "/sys",
+        "/tmp",
+        "/usr",
+        "/usr/local",
+        "/var",
+        "/var/cache",
+        "/var/lib",
+        "/var/log",
+        "/var/mail",
+        "/var/run",
+        "/var/spool",
+        "/var/tmp",
+        "/var/lib/dovecot",
+        "/run/dovecot",
+    )
+)
 NEVER_BELOW = ("/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/sys/", "/usr/")
 QUOTA = re.compile(r"\d+[bBkKmMgGtT]?\Z")
 SIZE = re.compile(r"\d+ ?([bB]|[kKmMgGtT]([iI]?[bB])?)?\Z")
@@ -38,8 +68,21 @@ HAPROXY_INTERVAL = re.compile(r"(\d+)(us|ms|s|m|h|d)\Z")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800, "s": 1}
 LOCATION_DRIVERS = ("mdbox", "sdbox", "maildir", "mbox")
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(\d{1,5}))?\Z")
-NAMESPACE_KEYS = ("name", "type", "separator", "prefix", "location", "alias_for", "inbox", "hidden", "list", "subscriptions",
-                  "ignore_on_failure", "disabled", "order")
+NAMESPACE_KEYS = (
+    "name",
+    "type",
+    "separator",
+    "prefix",
+    "location",
+    "alias_for",
+    "inbox",
+    "hidden",
+    "list",
+    "subscriptions",
+    "ignore_on_failure",
+    "disabled",
+    "order",
+)
 PLUGIN = re.compile(r"[a-z0-9_]+\Z")
 # Dovecot's protocol blocks in which a mailbox is opened.
 PLUGIN_PROTOCOLS = ("imap", "pop3", "lmtp", "lda", "sieve", "submission", "doveadm", "indexer-worker")
@@ -61,14 +104,20 @@ def _broken(variable, value):
     return []
 
 
-MULTILINE = ("dovecot_tls_cert", "dovecot_tls_key", "dovecot_replication_ca", "dovecot_doveadm_password",
-             "dovecot_proxy_master_password")
+MULTILINE = (
+    "dovecot_tls_cert",
+    "dovecot_tls_key",
+    "dovecot_replication_ca",
+    "dovecot_doveadm_password",
+    "dovecot_proxy_master_password",
+)
 
 
 def matching(pattern, words, empty=False):
     def check(value):
         if not (pattern.match(value) if value != "" else empty):
             yield shown("", value), words
+
     return check
 
 
@@ -77,6 +126,7 @@ def between(lowest, highest, words="", above=False):
         if not lowest <= value <= highest or (above and value == lowest):
             reach = f"above {lowest}" if above else f"from {lowest}"
             yield shown("", value), f"is no number {reach} to {highest}" + (f": {words}" if words else "")
+
     return check
 
 
@@ -89,6 +139,7 @@ def interval(lowest, words):
             yield shown("", value), f"is no time with its unit: write it as {words}"
         elif not found.group(2).lower().startswith("ms") and int(found.group(1)) * SECONDS[found.group(2)[0].lower()] < lowest:
             yield shown("", value), f"is too short: write {lowest} s or more, as {words}"
+
     return check
 
 
@@ -114,6 +165,7 @@ def path(words, system=False, empty=False):
             yield shown("", value), f"is no absolute path without blanks and signs: write it as {words}"
         elif not system and (plain in SYSTEM_FOLDERS or plain.startswith(NEVER_BELOW) and not plain.startswith("/dev/shm/")):
             yield shown("", value), f"is a folder of the system, whose owner and mode would change: use another, as {words}"
+
     return check
 
 
@@ -130,7 +182,7 @@ def protocols(value):
         if word in unknown:
             like = did_you_mean(word.lower().removeprefix("manage"), OF_PROTOCOL)
             yield f"item {number} {shown('', word)}", f"is unknown: use {', '.join(OF_PROTOCOL)}{'; ' + like if like else ''}"
-        elif word in value[:number - 1]:
+        elif word in value[: number - 1]:
             yield f"item {number} {shown('', word)}", "is there already: remove it"
     if unknown:
         return
@@ -228,8 +280,14 @@ def host_and_port(value):
 
 def host_name(value):
     if not NAME.match(value) or len(value) > 64:
-        yield shown("", value), ("is no host name: use letters, digits, '-' and '.', at most 64" if value else
-                                 "is empty: give the node's name, or leave it out for its name in the inventory")
+        yield (
+            shown("", value),
+            (
+                "is no host name: use letters, digits, '-' and '.', at most 64"
+                if value
+                else "is empty: give the node's name, or leave it out for its name in the inventory"
+            ),
+        )
 
 
 def source(value):
@@ -303,7 +361,8 @@ CHECKS = {
     "dovecot_extra_packages": packages,
     "dovecot_backend_quota": quota_backend,
     "dovecot_backend_quota_limit": matching(
-        QUOTA, "is no size: write digits and one of K, M, G, T, as 5G; empty is no limit", True),
+        QUOTA, "is no size: write digits and one of K, M, G, T, as 5G; empty is no limit", True
+    ),
     "dovecot_backend_reserve": matching(RESERVE, "is neither a size nor a percentage: write it as 1G or 5%"),
     "dovecot_backend_submission_host": host_and_port,
     "dovecot_backend_purge_time": calendar,

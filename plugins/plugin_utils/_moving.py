@@ -20,24 +20,34 @@ def move_obstacles(topology, user, to, reached, users=()):
 
 def _obstacles(topology, user, to, reached, users):
     if not topology["proxies"]:
-        yield ("dovecot_proxies: the cluster has no proxies, so nobody would send the user to another partition, nothing was "
-               "changed: with directors, move his mail by hand")
+        yield (
+            "dovecot_proxies: the cluster has no proxies, so nobody would send the user to another partition, nothing was "
+            "changed: with directors, move his mail by hand"
+        )
     if not user:
         yield "dovecot_move_user: not set, nothing was changed: give -e dovecot_move_user=NAME"
     elif not SINGLE_USER.match(user):
-        yield ("dovecot_move_user: %s is no single user, nothing was changed: give one name, without wildcards, quotes, "
-               "brackets and spaces" % user)
+        yield (
+            "dovecot_move_user: %s is no single user, nothing was changed: give one name, without wildcards, quotes, "
+            "brackets and spaces" % user
+        )
     if to not in topology["partitions"]:
-        yield ("dovecot_move_to: %s is no partition, nothing was changed: give -e dovecot_move_to= with one of %s"
-               % (to or "(not set)", ", ".join(topology["partitions"])))
+        yield (
+            "dovecot_move_to: %s is no partition, nothing was changed: give -e dovecot_move_to= with one of %s"
+            % (to or "(not set)", ", ".join(topology["partitions"]))
+        )
     missing = [name for name in dict.fromkeys(topology["backends"] + topology["proxies"]) if name not in reached]
     if missing:
-        yield ("%s: not reached, nothing was changed: every proxy and backend must know where the user is; start it, or take it "
-               "out of the inventory, and run again" % ", ".join(missing))
+        yield (
+            "%s: not reached, nothing was changed: every proxy and backend must know where the user is; start it, or take it "
+            "out of the inventory, and run again" % ", ".join(missing)
+        )
     listed = next((entry for entry in users if "partition" in entry and str(entry["name"]).lower() == user.lower()), None)
     if listed and str(listed["partition"]) != to:
-        yield ("dovecot_users: %s is still in partition %s, nothing was changed: write %s there, and run this playbook before "
-               "any other" % (user, listed["partition"], to))
+        yield (
+            "dovecot_users: %s is still in partition %s, nothing was changed: write %s there, and run this playbook before "
+            "any other" % (user, listed["partition"], to)
+        )
 
 
 MAIL = "mail"  # a line of what was found: the user has mail there
@@ -51,8 +61,9 @@ def move_way(topology, user, to, knowing, found, home):
     """
     name = user.lower()
     target = topology["partitions"][str(to)][0]
-    begun_from, begun_to, mail = ([node for node, lines in found.items() if line in lines]
-                                  for line in ("%s::::from:::" % name, "%s::::to:::" % name, MAIL))
+    begun_from, begun_to, mail = (
+        [node for node, lines in found.items() if line in lines] for line in ("%s::::from:::" % name, "%s::::to:::" % name, MAIL)
+    )
     begun = begun_from + [node for node in begun_to if node not in begun_from]
     # where a begun move came from; where it went to, when it is to be undone; where the database says
     sources = [node for node in begun_from or begun_to or knowing if node != target]
@@ -74,12 +85,18 @@ def move_way(topology, user, to, knowing, found, home):
 
 def _conflicts(way, others):
     if not way["knowing"]:
-        yield ("dovecot_move_user: no backend knows %s, nothing was changed: is the name right, and the home server in the "
-               "database a partition?" % way["user"])
+        yield (
+            "dovecot_move_user: no backend knows %s, nothing was changed: is the name right, and the home server in the "
+            "database a partition?" % way["user"]
+        )
     if len(way["sources"]) > 1:
-        yield ("dovecot_move_to: the mail of %s is on %s, nothing was changed: finish the move that was begun between %s first, "
-               "or move what should not be there away from %s"
-               % (way["user"], " and ".join(way["sources"]), " and ".join(way["begun"]), way["home"]))
+        yield (
+            "dovecot_move_to: the mail of %s is on %s, nothing was changed: finish the move that was begun between %s first, "
+            "or move what should not be there away from %s"
+            % (way["user"], " and ".join(way["sources"]), " and ".join(way["begun"]), way["home"])
+        )
     if others:
-        yield ("dovecot_move_user: %s is being moved, nothing was changed: one at a time; is no other run at work, then finish "
-               "that move first" % ", ".join(others))
+        yield (
+            "dovecot_move_user: %s is being moved, nothing was changed: one at a time; is no other run at work, then finish "
+            "that move first" % ", ".join(others)
+        )

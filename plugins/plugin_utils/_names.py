@@ -18,8 +18,10 @@ def groups(declared, common):
         if group.startswith("dovecot_") and group not in GROUPS and group not in own:
             like = did_you_mean(group, GROUPS)
             members = ", ".join(declared[group][:3]) or "nobody"
-            yield (f"{group}: is a group (of {members}) that nothing reads: {like or 'rename it'}"
-                   f"{'' if like else ', or add it to dovecot_own_variables'}")
+            yield (
+                f"{group}: is a group (of {members}) that nothing reads: {like or 'rename it'}"
+                f"{'' if like else ', or add it to dovecot_own_variables'}"
+            )
 
 
 class Names:
@@ -40,5 +42,10 @@ class Names:
     def problems(self, total):
         for variable, names in sorted(self._found.items()):
             like = did_you_mean(variable, self._known)
-            yield sentence(variable, "", f"is a name that nothing reads: {like or 'remove it'}"
-                           f"{'' if like else ', or add it to dovecot_own_variables'}", names, total)
+            yield sentence(
+                variable,
+                "",
+                f"is a name that nothing reads: {like or 'remove it'}{'' if like else ', or add it to dovecot_own_variables'}",
+                names,
+                total,
+            )

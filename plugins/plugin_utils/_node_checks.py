@@ -26,11 +26,15 @@ def check_versions(nodes):
     for name, node in nodes.items():
         version = node.get("dovecot_version")
         if version is None:
-            yield (f"{name}: {node['distribution']} offers no dovecot-core: Dovecot 2.3 on Debian 12 is supported, "
-                   f"check the package sources (apt-cache policy dovecot-core)")
+            yield (
+                f"{name}: {node['distribution']} offers no dovecot-core: Dovecot 2.3 on Debian 12 is supported, "
+                f"check the package sources (apt-cache policy dovecot-core)"
+            )
         elif not version.startswith("2.3."):
-            yield (f"{name}: Dovecot {version} ({node['distribution']}): from 2.4 on there is neither director nor "
-                   f"replicator, and the configuration language is another one: use Dovecot 2.3 (Debian 12)")
+            yield (
+                f"{name}: Dovecot {version} ({node['distribution']}): from 2.4 on there is neither director nor "
+                f"replicator, and the configuration language is another one: use Dovecot 2.3 (Debian 12)"
+            )
 
 
 def check_hostnames(nodes):
@@ -38,46 +42,58 @@ def check_hostnames(nodes):
     for name, node in nodes.items():
         other = seen.setdefault(node["hostname"].lower(), name)
         if other != name:
-            yield (f"{name}: its host name '{node['hostname']}' is that of {other} too, and dsync tells partners "
-                   f"apart by it: set another with hostnamectl")
+            yield (
+                f"{name}: its host name '{node['hostname']}' is that of {other} too, and dsync tells partners "
+                f"apart by it: set another with hostnamectl"
+            )
 
 
 def check_addresses(nodes):
     for name, node in nodes.items():
         if node["address_interface"] is None:
-            yield (f"{name}: has no interface with its dovecot_address {node['address']} (it has "
-                   f"{', '.join(node['addresses']) or 'none'}): correct dovecot_address or ansible_host")
+            yield (
+                f"{name}: has no interface with its dovecot_address {node['address']} (it has "
+                f"{', '.join(node['addresses']) or 'none'}): correct dovecot_address or ansible_host"
+            )
 
 
 def check_exports(nodes):
     for name, node in nodes.items():
         if node["mounted_by_hand"]:
-            yield (f"{name}: its export is on the file system at {node['mounted_by_hand']}, which was mounted by hand; after a "
-                   f"restart the backends would find an empty folder there: add it to /etc/fstab")
+            yield (
+                f"{name}: its export is on the file system at {node['mounted_by_hand']}, which was mounted by hand; after a "
+                f"restart the backends would find an empty folder there: add it to /etc/fstab"
+            )
 
 
 def check_filling(nodes, filled):
     for name, node in nodes.items():
         if node["filling"] == "filling" and name != filled:
-            yield (f"{name}: is being filled with the mail of its partner, which was interrupted; clients would find mail "
-                   f"missing: go on with playbooks/fill_node.yml -e dovecot_new_node={name}. If it is not to be filled, "
-                   f"remove /var/lib/mailcluster-dovecot/filling there")
+            yield (
+                f"{name}: is being filled with the mail of its partner, which was interrupted; clients would find mail "
+                f"missing: go on with playbooks/fill_node.yml -e dovecot_new_node={name}. If it is not to be filled, "
+                f"remove /var/lib/mailcluster-dovecot/filling there"
+            )
 
 
 def check_hidden_mail(sharing):
     for name, (node, declared) in sharing.items():
         if node["has_mail"]:
-            yield (f"{name}: has mail in {declared['path']} on its own disk, which the shared storage would hide: copy it to the "
-                   f"storage, and move the folder away (docs/shared_storage.md, An existing server's mail)")
+            yield (
+                f"{name}: has mail in {declared['path']} on its own disk, which the shared storage would hide: copy it to the "
+                f"storage, and move the folder away (docs/shared_storage.md, An existing server's mail)"
+            )
 
 
 def check_mail_accounts(sharing):
     for name, (node, declared) in sharing.items():
         wanted, found = {"uid": int(declared["uid"]), "gid": int(declared["gid"])}, node["mail_account"]
         if found not in (None, wanted):
-            yield (f"{name}: its user {declared['mail_user']} has uid {found['uid']} and gid {found['gid']}, but the mail on the "
-                   f"storage belongs to dovecot_mail_uid {wanted['uid']} and dovecot_mail_gid {wanted['gid']}: change the user "
-                   f"(usermod, groupmod), or set these two to what all nodes and the storage have")
+            yield (
+                f"{name}: its user {declared['mail_user']} has uid {found['uid']} and gid {found['gid']}, but the mail on the "
+                f"storage belongs to dovecot_mail_uid {wanted['uid']} and dovecot_mail_gid {wanted['gid']}: change the user "
+                f"(usermod, groupmod), or set these two to what all nodes and the storage have"
+            )
 
 
 def check_clocks(sharing, asked):
@@ -89,9 +105,11 @@ def check_clocks(sharing, asked):
         difference = min(0, node["clock"] - before) or max(0, node["clock"] - after)
         if abs(difference) > float(declared["max_clock_difference"]):
             where = "ahead of" if difference > 0 else "behind"
-            yield (f"{name}: its clock is {abs(difference):.0f} s {where} this machine's, and on shared storage clocks must "
-                   f"agree (dovecot_shared_storage_max_clock_difference is {float(declared['max_clock_difference']):g}): let "
-                   f"all keep time by NTP, as with chrony")
+            yield (
+                f"{name}: its clock is {abs(difference):.0f} s {where} this machine's, and on shared storage clocks must "
+                f"agree (dovecot_shared_storage_max_clock_difference is {float(declared['max_clock_difference']):g}): let "
+                f"all keep time by NTP, as with chrony"
+            )
 
 
 CHECKS = (check_versions, check_hostnames, check_addresses, check_exports)

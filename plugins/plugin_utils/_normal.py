@@ -81,7 +81,8 @@ def _plausible(kind, value, choices):
 
 def _validated(variable, spec, value):
     result = ArgumentSpecValidator({variable: {"type": spec.get("type", "str"), "choices": spec.get("choices")}}).validate(
-        {variable: value})
+        {variable: value}
+    )
     return result.validated_parameters.get(variable), bool(result.error_messages)
 
 

@@ -113,8 +113,18 @@ def _without(pattern, text, words):
     return text
 
 
-PLACES = {"setting": setting, "expression": expression, "field": field, "extra": extra, "postgresql": postgresql,
-          "mysql": mysql, "word": word, "sql": sql, "ldap_field": ldap_field, "ldap_filter": ldap_filter}
+PLACES = {
+    "setting": setting,
+    "expression": expression,
+    "field": field,
+    "extra": extra,
+    "postgresql": postgresql,
+    "mysql": mysql,
+    "word": word,
+    "sql": sql,
+    "ldap_field": ldap_field,
+    "ldap_filter": ldap_filter,
+}
 
 
 def passwd_entry(name, password="", fields=None):

@@ -26,5 +26,9 @@ def resolve(judgement, look_up=socket.getaddrinfo):
         if len(found) == 1:
             values["dovecot_address"] = judgement.changed[name]["dovecot_address"] = found[0]
         elif found:
-            judgement.note("dovecot_address", f"'{text}'", f"has the addresses {', '.join(found)}: set the one by which the "
-                           f"nodes reach it", name)
+            judgement.note(
+                "dovecot_address",
+                f"'{text}'",
+                f"has the addresses {', '.join(found)}: set the one by which the nodes reach it",
+                name,
+            )

@@ -19,25 +19,40 @@ _BLF = rf"\$2[abxy]?\$\d\d\${_CRYPT}{{53}}"
 _ARGON2 = r"\$argon2{}\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]{{16,}}"
 _OTHER_CRYPT = rf"\$(y|gy|7)\$[./A-Za-z0-9]+\$[./A-Za-z0-9$]{{20,}}|{_CRYPT}{{13}}"
 
-SCHEMES = {name: re.compile(rf"({pattern})\Z") for name, pattern in {
-    "SHA512-CRYPT": _SHA512,
-    "SHA256-CRYPT": _SHA256,
-    "MD5-CRYPT": _MD5,
-    "BLF-CRYPT": _BLF,
-    "DES-CRYPT": rf"{_CRYPT}{{13}}",
-    "CRYPT": f"{_SHA512}|{_SHA256}|{_MD5}|{_BLF}|{_OTHER_CRYPT}",
-    "ARGON2I": _ARGON2.format("i"),
-    "ARGON2ID": _ARGON2.format("id"),
-    "PBKDF2": r"\$1\$[^$:\s]+\$\d+\$[0-9a-fA-F]{8,}",
-    "SHA": rf"{_B64}{{27}}=", "SHA1": rf"{_B64}{{27}}=", "SSHA": rf"{_B64}{{28,}}={{0,2}}",
-    "SHA256": rf"{_B64}{{43}}=", "SSHA256": rf"{_B64}{{46,}}={{0,2}}",
-    "SHA512": rf"{_B64}{{86}}==", "SSHA512": rf"{_B64}{{88,}}={{0,2}}",
-    "MD5": _MD5, "PLAIN-MD5": r"[0-9a-fA-F]{32}", "LDAP-MD5": rf"{_B64}{{22}}==", "SMD5": rf"{_B64}{{23,}}={{0,2}}",
-    "DIGEST-MD5": r"[0-9a-fA-F]{32}", "CRAM-MD5": r"[0-9a-fA-F]{64}", "HMAC-MD5": r"[0-9a-fA-F]{64}",
-    "LANMAN": r"[0-9a-fA-F]{32}", "LM": r"[0-9a-fA-F]{32}", "NTLM": r"[0-9a-fA-F]{32}", "RPA": r"[0-9a-fA-F]{32}",
-    "SCRAM-SHA-1": rf"\d+,{_B64}+=*,{_B64}{{27}}=,{_B64}{{27}}=",
-    "SCRAM-SHA-256": rf"\d+,{_B64}+=*,{_B64}{{43}}=,{_B64}{{43}}=",
-}.items()}
+SCHEMES = {
+    name: re.compile(rf"({pattern})\Z")
+    for name, pattern in {
+        "SHA512-CRYPT": _SHA512,
+        "SHA256-CRYPT": _SHA256,
+        "MD5-CRYPT": _MD5,
+        "BLF-CRYPT": _BLF,
+        "DES-CRYPT": rf"{_CRYPT}{{13}}",
+        "CRYPT": f"{_SHA512}|{_SHA256}|{_MD5}|{_BLF}|{_OTHER_CRYPT}",
+        "ARGON2I": _ARGON2.format("i"),
+        "ARGON2ID": _ARGON2.format("id"),
+        "PBKDF2": r"\$1\$[^$:\s]+\$\d+\$[0-9a-fA-F]{8,}",
+        "SHA": rf"{_B64}{{27}}=",
+        "SHA1": rf"{_B64}{{27}}=",
+        "SSHA": rf"{_B64}{{28,}}={{0,2}}",
+        "SHA256": rf"{_B64}{{43}}=",
+        "SSHA256": rf"{_B64}{{46,}}={{0,2}}",
+        "SHA512": rf"{_B64}{{86}}==",
+        "SSHA512": rf"{_B64}{{88,}}={{0,2}}",
+        "MD5": _MD5,
+        "PLAIN-MD5": r"[0-9a-fA-F]{32}",
+        "LDAP-MD5": rf"{_B64}{{22}}==",
+        "SMD5": rf"{_B64}{{23,}}={{0,2}}",
+        "DIGEST-MD5": r"[0-9a-fA-F]{32}",
+        "CRAM-MD5": r"[0-9a-fA-F]{64}",
+        "HMAC-MD5": r"[0-9a-fA-F]{64}",
+        "LANMAN": r"[0-9a-fA-F]{32}",
+        "LM": r"[0-9a-fA-F]{32}",
+        "NTLM": r"[0-9a-fA-F]{32}",
+        "RPA": r"[0-9a-fA-F]{32}",
+        "SCRAM-SHA-1": rf"\d+,{_B64}+=*,{_B64}{{27}}=,{_B64}{{27}}=",
+        "SCRAM-SHA-256": rf"\d+,{_B64}+=*,{_B64}{{43}}=,{_B64}{{43}}=",
+    }.items()
+}
 NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
 GIVEN = re.compile(r"\{([A-Za-z0-9-]+)(\.([A-Za-z0-9]+))?\}(\S+)\Z")
 

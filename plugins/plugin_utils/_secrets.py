@@ -17,8 +17,10 @@ DOVEADM, PROXY_MASTER = "dovecot_doveadm_password", "dovecot_proxy_master_passwo
 
 def holders(topology, proxy_login):
     """Variable -> the nodes that get it."""
-    having = {role: [name for name, node in topology["nodes"].items() if role in node["roles"]]
-              for role in ("server", "backend", "proxy")}
+    having = {
+        role: [name for name, node in topology["nodes"].items() if role in node["roles"]]
+        for role in ("server", "backend", "proxy")
+    }
     found = {DOVEADM: having["server"]}
     if topology["proxies"] and proxy_login == "master":
         found[PROXY_MASTER] = list(dict.fromkeys(having["backend"] + having["proxy"]))
@@ -38,9 +40,11 @@ def differing(readings):
         if len(nodes_of) > 1:
             rarest = min(nodes_of.values(), key=len)
             others = some(_others(pairs, rarest))
-            yield (f"{variable}: (values not shown) is another one for {some(rarest)} than for {others}, or at each reading, "
-                   f"but all nodes share it: set it once, for dovecot_cluster, to a text that stays, as one in "
-                   f"ansible-vault; the password lookup with /dev/null makes another each time")
+            yield (
+                f"{variable}: (values not shown) is another one for {some(rarest)} than for {others}, or at each reading, "
+                f"but all nodes share it: set it once, for dovecot_cluster, to a text that stays, as one in "
+                f"ansible-vault; the password lookup with /dev/null makes another each time"
+            )
 
 
 def changing(nodes, declared):
@@ -53,9 +57,11 @@ def changing(nodes, declared):
         away = [name for name in secret["nodes"] if name not in nodes]
         stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, secret["digest"])]
         if stale and away:
-            yield (f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "
-                   f"keep the old one, not being reached in this run: take the value that is deployed (was it made again in this "
-                   f"copy of the inventory?), or, to change it, run for all nodes at once")
+            yield (
+                f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "
+                f"keep the old one, not being reached in this run: take the value that is deployed (was it made again in this "
+                f"copy of the inventory?), or, to change it, run for all nodes at once"
+            )
 
 
 def _others(pairs, names):

@@ -12,8 +12,13 @@ PORTS = ("dovecot_ports", "dovecot_proxy_protocol_ports", "dovecot_health_ports"
 
 def served(ports, protocols):
     """Those of the ports, by service, that anybody listens at."""
-    return {service: ports[service] for protocol, services in OF_PROTOCOL.items() if protocol in protocols
-            for service in services if service in ports}
+    return {
+        service: ports[service]
+        for protocol, services in OF_PROTOCOL.items()
+        if protocol in protocols
+        for service in services
+        if service in ports
+    }
 
 
 def how_to_leave_out(service):

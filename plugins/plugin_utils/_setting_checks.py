@@ -56,8 +56,10 @@ def problems(tree, path=()):
         blocks = sections(value)
         is_section = bool(blocks)
         if not isinstance(key, str) or not (SECTION if is_section else KEY).match(key):
-            yield where, (f"'{key}' is no name of a {'section' if is_section else 'setting'}: "
-                          "correct it; files cannot be included here")
+            yield (
+                where,
+                (f"'{key}' is no name of a {'section' if is_section else 'setting'}: correct it; files cannot be included here"),
+            )
         elif is_section:
             for block in blocks:
                 yield from problems(block, (*path, key))

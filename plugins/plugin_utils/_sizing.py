@@ -84,8 +84,11 @@ def raised(needed, present):
     present: setting -> C(value) that is in force, and C(ours) when our file has the setting. A value that somebody has set higher
     is left alone.
     """
-    return {name: value for name, value in needed.items()
-            if name in present and (present[name]["ours"] or size(present[name]["value"]) < size(value))}
+    return {
+        name: value
+        for name, value in needed.items()
+        if name in present and (present[name]["ours"] or size(present[name]["value"]) < size(value))
+    }
 
 
 def size(value):

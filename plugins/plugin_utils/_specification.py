@@ -16,33 +16,70 @@ ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abs
 # roles may lack them, or have others.
 READ_BY = {
     ("server",): (
-        "dovecot_doveadm_password", "dovecot_tls_cert", "dovecot_tls_key", "dovecot_tls_cert_file", "dovecot_tls_key_file",
-        "dovecot_tls_min_protocol", "dovecot_user_databases", "dovecot_home_servers", "dovecot_users", "dovecot_mail_user",
-        "dovecot_mail_uid", "dovecot_mail_gid", "dovecot_mail_home", "dovecot_extra_packages", "dovecot_settings"),
+        "dovecot_doveadm_password",
+        "dovecot_tls_cert",
+        "dovecot_tls_key",
+        "dovecot_tls_cert_file",
+        "dovecot_tls_key_file",
+        "dovecot_tls_min_protocol",
+        "dovecot_user_databases",
+        "dovecot_home_servers",
+        "dovecot_users",
+        "dovecot_mail_user",
+        "dovecot_mail_uid",
+        "dovecot_mail_gid",
+        "dovecot_mail_home",
+        "dovecot_extra_packages",
+        "dovecot_settings",
+    ),
     ("backend",): (
-        "dovecot_mail_plugins", "dovecot_protocol_mail_plugins", "dovecot_backend_submission_host",
-        "dovecot_backend_submission_ssl"),
+        "dovecot_mail_plugins",
+        "dovecot_protocol_mail_plugins",
+        "dovecot_backend_submission_host",
+        "dovecot_backend_submission_ssl",
+    ),
     ("director",): ("dovecot_director_monitor",),
     ("proxy",): ("dovecot_proxy_login", "dovecot_proxy_master_password", "dovecot_proxy_timeout"),
     ("shared_storage",): ("dovecot_shared_storage_max_clock_difference", "dovecot_shared_storage_timeout"),
     ("nfs_server",): ("dovecot_nfs_server_export", "dovecot_mail_uid", "dovecot_mail_gid"),
 }
 # What belongs to the topology and so to no role.
-TOPOLOGY = {
-    "dovecot_partition": {"type": "str"},
-    "dovecot_own_variables": {"type": "list", "elements": "str", "default": []},
-}
+TOPOLOGY = {"dovecot_partition": {"type": "str"}, "dovecot_own_variables": {"type": "list", "elements": "str", "default": []}}
 # What the playbooks ask for with -e.
-PLAYBOOKS = frozenset({
-    "dovecot_fill_anyway", "dovecot_maintenance_actions", "dovecot_maintenance_timeout", "dovecot_maintenance_users",
-    "dovecot_move_confirmed", "dovecot_move_database", "dovecot_move_database_node", "dovecot_move_login",
-    "dovecot_move_password", "dovecot_move_to", "dovecot_move_user", "dovecot_new_node", "dovecot_probe_ca_file",
-    "dovecot_probe_host", "dovecot_probe_password", "dovecot_probe_user", "dovecot_verify_sample"})
+PLAYBOOKS = frozenset(
+    {
+        "dovecot_fill_anyway",
+        "dovecot_maintenance_actions",
+        "dovecot_maintenance_timeout",
+        "dovecot_maintenance_users",
+        "dovecot_move_confirmed",
+        "dovecot_move_database",
+        "dovecot_move_database_node",
+        "dovecot_move_login",
+        "dovecot_move_password",
+        "dovecot_move_to",
+        "dovecot_move_user",
+        "dovecot_new_node",
+        "dovecot_probe_ca_file",
+        "dovecot_probe_host",
+        "dovecot_probe_password",
+        "dovecot_probe_user",
+        "dovecot_verify_sample",
+    }
+)
 # Numbers that YAML makes of a secret or a name are refused where they may have been written differently; so are
 # these values in a message.
-SECRET = frozenset({
-    "dovecot_doveadm_password", "dovecot_proxy_master_password", "dovecot_tls_cert", "dovecot_tls_key", "dovecot_replication_ca",
-    "dovecot_users", "dovecot_user_databases"})
+SECRET = frozenset(
+    {
+        "dovecot_doveadm_password",
+        "dovecot_proxy_master_password",
+        "dovecot_tls_cert",
+        "dovecot_tls_key",
+        "dovecot_replication_ca",
+        "dovecot_users",
+        "dovecot_user_databases",
+    }
+)
 
 
 @functools.cache

@@ -49,27 +49,37 @@ def _membership(groups, topology, members):
         if "backend" not in nodes[name]["roles"]:
             yield f"{GROUP}: {name} is no backend: put it into dovecot_backends too"
         if "replication" in nodes[name]["roles"]:
-            yield (f"{GROUP}: {name} is in dovecot_replicated too, but storage that is shared must not be replicated with "
-                   f"itself, all mail would be there twice: take it out of one of the two groups")
+            yield (
+                f"{GROUP}: {name} is in dovecot_replicated too, but storage that is shared must not be replicated with "
+                f"itself, all mail would be there twice: take it out of one of the two groups"
+            )
 
 
 def _server(topology, given, members):
     servers = topology["nfs_servers"]
     if len(servers) > 1:
-        yield (f"{SERVERS}: holds {', '.join(servers)}, but one server has the mail: leave one, or use a file server that is "
-               f"a cluster by itself")
+        yield (
+            f"{SERVERS}: holds {', '.join(servers)}, but one server has the mail: leave one, or use a file server that is "
+            f"a cluster by itself"
+        )
     for name in servers:
         others = [role for role in topology["nodes"][name]["roles"] if role not in ("node", "nfs_server")]
         if others:
-            yield (f"{SERVERS}: {name} is {' and '.join(others)} too: a node that mounts from itself hangs when it is short of "
-                   f"memory; put it into this group only")
+            yield (
+                f"{SERVERS}: {name} is {' and '.join(others)} too: a node that mounts from itself hangs when it is short of "
+                f"memory; put it into this group only"
+            )
         export, seconds = given[name]["export"], given[name]["lease_time"]
         if not str(export).startswith("/") or str(export) == "/" or any(sign in str(export) for sign in " \t\"'\\"):
-            yield (f"dovecot_nfs_server_export: '{export}' of {name} is no path of a folder without spaces and quotes: write "
-                   f"it as /srv/mail")
+            yield (
+                f"dovecot_nfs_server_export: '{export}' of {name} is no path of a folder without spaces and quotes: write "
+                f"it as /srv/mail"
+            )
         if isinstance(seconds, bool) or not str(seconds).isdigit() or not LEASE[0] <= int(seconds) <= LEASE[1]:
-            yield (f"dovecot_nfs_server_lease_time: '{seconds}' of {name} is no number of seconds from {LEASE[0]} to {LEASE[1]}: "
-                   f"that is how long the locks of a dead node last")
+            yield (
+                f"dovecot_nfs_server_lease_time: '{seconds}' of {name} is no number of seconds from {LEASE[0]} to {LEASE[1]}: "
+                f"that is how long the locks of a dead node last"
+            )
     if servers and not members:
         yield f"{SERVERS}: {', '.join(servers)} would export to nobody: put backends into {GROUP}, or leave the group empty"
 
@@ -77,8 +87,10 @@ def _server(topology, given, members):
 def _partition(partition, names, shared, topology, given):
     missing = sorted(set(names) - set(shared))
     if missing:
-        yield (f"{GROUP}: of partition '{partition}' it holds {', '.join(shared)}, but not {', '.join(missing)}, whose mail "
-               f"would be elsewhere: add all nodes of the partition")
+        yield (
+            f"{GROUP}: of partition '{partition}' it holds {', '.join(shared)}, but not {', '.join(missing)}, whose mail "
+            f"would be elsewhere: add all nodes of the partition"
+        )
     for key, variable in (("type", "dovecot_shared_storage_type"), ("source", "dovecot_shared_storage_source")):
         values = {name: str(given[name]["storage"][key]) for name in shared}
         if len(set(values.values())) > 1:
@@ -93,8 +105,10 @@ def _folders(topology, given, members):
         source, partition = given[name]["storage"]["source"], topology["nodes"][name]["partition"]
         other = seen.setdefault(source, partition)
         if source and other != partition:
-            yield (f"dovecot_shared_storage_source: '{source}' would have the mail of partition '{other}' and of '{partition}': "
-                   f"set another for one of them")
+            yield (
+                f"dovecot_shared_storage_source: '{source}' would have the mail of partition '{other}' and of '{partition}': "
+                f"set another for one of them"
+            )
             return
 
 
@@ -115,14 +129,20 @@ def _node(storage, has_directors):
         yield f"dovecot_shared_storage_type: {state}: set it to one of {', '.join(TYPES)}"
         return
     if kind == "glusterfs" and not has_directors:
-        yield ("dovecot_shared_storage_type: 'glusterfs' of {nodes} without directors: two nodes that write to one mailbox leave "
-               "its index broken there: put directors before the backends, or use another storage")
+        yield (
+            "dovecot_shared_storage_type: 'glusterfs' of {nodes} without directors: two nodes that write to one mailbox leave "
+            "its index broken there: put directors before the backends, or use another storage"
+        )
     if not storage["source"]:
-        yield (f"dovecot_shared_storage_source: missing for {{nodes}}: set it to what is mounted, as "
-               f"{'nfs.example.org:/srv/mail' if kind in CACHING else 'the device or the servers'}")
+        yield (
+            f"dovecot_shared_storage_source: missing for {{nodes}}: set it to what is mounted, as "
+            f"{'nfs.example.org:/srv/mail' if kind in CACHING else 'the device or the servers'}"
+        )
     elif kind == "nfs" and not re.match(r"[^/\s]+:/\S*\Z", str(storage["source"])):
-        yield (f"dovecot_shared_storage_source: '{storage['source']}' of {{nodes}} is no export: write it as "
-               f"nfs.example.org:/srv/mail")
+        yield (
+            f"dovecot_shared_storage_source: '{storage['source']}' of {{nodes}} is no export: write it as "
+            f"nfs.example.org:/srv/mail"
+        )
     options = storage["mount_options"]
     if isinstance(options, str) or not all(isinstance(option, str) for option in options):
         yield f"dovecot_shared_storage_mount_options: '{options}' of {{nodes}} is no list: write one option an item"
@@ -138,26 +158,38 @@ def _node(storage, has_directors):
 def _mailboxes(storage, has_directors):
     location, form = storage["mail_location"], mail_format(storage["mail_location"])
     if form not in FORMATS:
-        yield (f"dovecot_backend_mail_location: '{location}' of {{nodes}} on shared storage: the messages of an mdbox share "
-               f"files and one map, which a backend that dies leaves broken; use sdbox:~/sdbox or maildir:~/Maildir")
+        yield (
+            f"dovecot_backend_mail_location: '{location}' of {{nodes}} on shared storage: the messages of an mdbox share "
+            f"files and one map, which a backend that dies leaves broken; use sdbox:~/sdbox or maildir:~/Maildir"
+        )
     elif form == "maildir" and storage["type"] in CACHING and not has_directors:
-        yield (f"dovecot_backend_mail_location: '{location}' of {{nodes}} without directors: two nodes that write to one Maildir "
-               f"leave its dovecot-uidlist broken: use sdbox:~/sdbox, or put directors before the backends")
+        yield (
+            f"dovecot_backend_mail_location: '{location}' of {{nodes}} without directors: two nodes that write to one Maildir "
+            f"leave its dovecot-uidlist broken: use sdbox:~/sdbox, or put directors before the backends"
+        )
     elif form == "sdbox" and storage["index_dir"]:
-        yield (f"dovecot_shared_storage_index_dir: '{storage['index_dir']}' of {{nodes}} with {location}: the flags of a dbox "
-               f"are in its indexes alone, and would be lost with the node: use maildir:~/Maildir, or leave the indexes on the "
-               f"storage")
+        yield (
+            f"dovecot_shared_storage_index_dir: '{storage['index_dir']}' of {{nodes}} with {location}: the flags of a dbox "
+            f"are in its indexes alone, and would be lost with the node: use maildir:~/Maildir, or leave the indexes on the "
+            f"storage"
+        )
     for variable in ("index_dir", "volatile_dir"):
         place = storage[variable]
         if place and not str(place).startswith("/"):
-            yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is no absolute path: write it as "
-                   f"/var/lib/dovecot-{variable}")
+            yield (
+                f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is no absolute path: write it as "
+                f"/var/lib/dovecot-{variable}"
+            )
         elif place and (f"{str(place).rstrip('/')}/").startswith(f"{str(storage['path']).rstrip('/')}/"):
-            yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is on the storage, below dovecot_mail_home: "
-                   f"use a folder on the node's own disk")
+            yield (
+                f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} is on the storage, below dovecot_mail_home: "
+                f"use a folder on the node's own disk"
+            )
         elif place and not has_directors:
-            yield (f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} without directors: the other node would not see "
-                   f"the locks and changes in it: leave it out, or put directors before the backends")
+            yield (
+                f"dovecot_shared_storage_{variable}: '{place}' of {{nodes}} without directors: the other node would not see "
+                f"the locks and changes in it: leave it out, or put directors before the backends"
+            )
     if storage["lock_method"] not in ("", "fcntl", "flock"):
         yield f"dovecot_shared_storage_lock_method: '{storage['lock_method']}' of {{nodes}} is unknown: set it to fcntl or flock"
 
@@ -169,5 +201,7 @@ def _own_settings(name, settings, storage, has_directors):
     for setting, needed in _storage.settings(storage["type"], has_directors, storage["lock_method"]).items():
         value = {True: "yes", False: "no"}.get(settings.get(setting), settings.get(setting))
         if value not in (None, needed):
-            yield (f"dovecot_settings: {setting} ({value}) of {name} breaks indexes on {storage['type']} "
-                   f"{'behind' if has_directors else 'without'} directors: remove it, the role sets {needed}")
+            yield (
+                f"dovecot_settings: {setting} ({value}) of {name} breaks indexes on {storage['type']} "
+                f"{'behind' if has_directors else 'without'} directors: remove it, the role sets {needed}"
+            )

@@ -122,10 +122,7 @@ def derive(groups, hostvars, vip=None):
             {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}
             for name in having("backend")
         ],
-        "vip": None if interface is None else {
-            "address": str(interface.ip),
-            "prefix": interface.network.prefixlen,
-        },
+        "vip": None if interface is None else {"address": str(interface.ip), "prefix": interface.network.prefixlen},
     }
 
 

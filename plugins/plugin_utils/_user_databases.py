@@ -34,8 +34,12 @@ LDAP_DEFAULTS = {
     "scope": "subtree",
 }
 SQL_DEFAULTS = {"table": "users", "user_column": "username", "password_column": "password"}
-DEFAULTS = {"ldap": {**NETWORK_DEFAULTS, **LDAP_DEFAULTS}, "sqlite": SQL_DEFAULTS,
-            "pgsql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS}, "mysql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS}}
+DEFAULTS = {
+    "ldap": {**NETWORK_DEFAULTS, **LDAP_DEFAULTS},
+    "sqlite": SQL_DEFAULTS,
+    "pgsql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS},
+    "mysql": {**NETWORK_DEFAULTS, **SQL_DEFAULTS},
+}
 
 
 def named(databases):
@@ -50,9 +54,16 @@ def named(databases):
 
 def complete(databases):
     """I(databases) with their names, what was left out of them, and where their files are on the node."""
-    return [{**DEFAULTS.get(database["driver"], {}), **database,
-             "file": f"{FOLDER}/{database['name']}.conf.ext", "sasl_file": f"{FOLDER}/{database['name']}-sasl.conf.ext",
-             "authority": _authority(database)} for database in named(databases)]
+    return [
+        {
+            **DEFAULTS.get(database["driver"], {}),
+            **database,
+            "file": f"{FOLDER}/{database['name']}.conf.ext",
+            "sasl_file": f"{FOLDER}/{database['name']}-sasl.conf.ext",
+            "authority": _authority(database),
+        }
+        for database in named(databases)
+    ]
 
 
 def _authority(database):
@@ -146,7 +157,9 @@ def ldap_settings(given, place):
         [f"{user}=user"]
         + ([f"{password}=password"] if place.checks_password and not given.get("auth_bind") else [])
         + [f"={name}={quoted(value, 'ldap_field')}" for name, value in place.fields().items()]
-        + _ldap_target(given, place) + _ldap_userdb(given, place, "userdb_"))
+        + _ldap_target(given, place)
+        + _ldap_userdb(given, place, "userdb_")
+    )
     # who only passes on must know everybody
     settings["pass_filter"] = search if place.target[0] else _ldap_of_this_node(search, given, place)
     settings["user_attrs"] = ",".join([f"{user}=user"] + _ldap_userdb(given, place))
@@ -176,8 +189,7 @@ def _ldap_target(given, place):
         (target,) = targets.values()
         return [f"={field}={target}"]
     value = f"%{{ldap:{given['home_server']}}}"
-    known = "".join(
-        f"%{{if;{value};eq;{name};{_in_condition(targets[partition])}}}" for name, partition in place.values.items())
+    known = "".join(f"%{{if;{value};eq;{name};{_in_condition(targets[partition])}}}" for name, partition in place.values.items())
     names = "|".join(re.escape(name) for name in place.values)
     return [f"={field}={known}%{{if;{value};~;^({names})$;;{value}.{NOWHERE}}}"]
 
@@ -269,8 +281,10 @@ def _password_query(given, place):
     if field:
         columns.append(f"{_sql_target(given, place, targets)} AS {field}")
     columns += _userdb_columns(given, place, "userdb_")
-    return (f"SELECT {', '.join(columns)} FROM {given['table']} "
-            f"WHERE {given['user_column']} = '%u'{'' if field else _sql_of_this_node(given, place)}")
+    return (
+        f"SELECT {', '.join(columns)} FROM {given['table']} "
+        f"WHERE {given['user_column']} = '%u'{'' if field else _sql_of_this_node(given, place)}"
+    )
 
 
 def _sql_target(given, place, targets):
@@ -291,8 +305,10 @@ def _userdb_columns(given, place, prefix=""):
 
 
 def _user_query(given, place):
-    return (f"SELECT {', '.join(_userdb_columns(given, place)) or _user_column(given)} FROM {given['table']} "
-            f"WHERE {given['user_column']} = '%u'{_sql_of_this_node(given, place)}")
+    return (
+        f"SELECT {', '.join(_userdb_columns(given, place)) or _user_column(given)} FROM {given['table']} "
+        f"WHERE {given['user_column']} = '%u'{_sql_of_this_node(given, place)}"
+    )
 
 
 def _iterate_query(given, place):
@@ -339,7 +355,10 @@ def files(databases, place, sasl=False):
 
 def _settings_file(database, place, dest):
     settings = (ldap_settings if database["driver"] == "ldap" else sql_settings)(database, place)
-    content = "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items()
-                      # Dovecot warns of what no userdb asks
-                      if not isinstance(place, Judge) or not name.startswith(("user_", "iterate_")))
+    content = "".join(
+        f"{name} = {quoted(value)}\n"
+        for name, value in settings.items()
+        # Dovecot warns of what no userdb asks
+        if not isinstance(place, Judge) or not name.startswith(("user_", "iterate_"))
+    )
     return {"content": content, "dest": dest, "secret": True}

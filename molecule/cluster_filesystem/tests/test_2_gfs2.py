@@ -33,13 +33,18 @@ def backends(lab, nodes, ansible, tmp_path_factory):
     members = "".join(MEMBER.format(address=node.address, name=node.name, number=number) for number, node in enumerate(found, 1))
     for node in found:
         # without fencing, which two nodes need whose storage is to outlive one of them: docs/shared_storage.md
-        node.run("systemctl disable --now ocfs2 o2cb; mkdir -p /etc/dlm && echo enable_fencing=0 > /etc/dlm/dlm.conf && "
-                 "printf %s > /etc/corosync/corosync.conf && systemctl restart corosync", COROSYNC.format(nodes=members))
+        node.run(
+            "systemctl disable --now ocfs2 o2cb; mkdir -p /etc/dlm && echo enable_fencing=0 > /etc/dlm/dlm.conf && "
+            "printf %s > /etc/corosync/corosync.conf && systemctl restart corosync",
+            COROSYNC.format(nodes=members),
+        )
     eventually(lambda: "Quorate:          Yes" in found[0].run("corosync-quorumtool; true"), 30, "two nodes with a quorum")
     for node in found:
         node.run("systemctl start dlm")
-    found[0].run(f"wipefs --all {DISK} && mkfs.gfs2 -O -j 2 -J 8 -p lock_dlm -t gfs:mail {DISK} && mount -t gfs2 {DISK} /mnt && "
-                 "chown 5000:5000 /mnt && chmod 0700 /mnt && umount /mnt")
+    found[0].run(
+        f"wipefs --all {DISK} && mkfs.gfs2 -O -j 2 -J 8 -p lock_dlm -t gfs:mail {DISK} && mount -t gfs2 {DISK} /mnt && "
+        "chown 5000:5000 /mnt && chmod 0700 /mnt && umount /mnt"
+    )
     deploy_without_directors(lab, tmp_path_factory.mktemp("gfs2"), ansible, found, "gfs2", DISK)
     return found
 

@@ -17,8 +17,12 @@ ON = {
 
 
 def examples_of(module):
-    done = subprocess.run([CHECKOUT / "lab", "run", "ansible-doc", "--json", f"mailcluster.dovecot.{module}"],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [CHECKOUT / "lab", "run", "ansible-doc", "--json", f"mailcluster.dovecot.{module}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return yaml.safe_load(json.loads(done.stdout)[f"mailcluster.dovecot.{module}"]["examples"])
 
 

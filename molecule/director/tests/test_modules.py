@@ -39,6 +39,7 @@ def director(nodes):
 @pytest.fixture
 def three_runs(module):
     """A function: check mode, for real, once more; C(read) tells independently what must and must not have changed."""
+
     def run(node, name, read, **params):
         before = read()
         announced = module(node, name, check=True, **params)
@@ -55,6 +56,7 @@ def three_runs(module):
         assert again.get("changed") is False, again
         assert read() == after, "the second run changed something"
         return done, after
+
     return run
 
 
@@ -68,11 +70,13 @@ def place(node, user, tag):
 
 def test_director_backends_converges_a_list_in_one_call(director, nodes, three_runs):
     declared = [
-        {"host": A1, "tag": "a", "weight": 70}, {"host": A2, "tag": "a", "state": "down"},
-        {"host": B1, "tag": "b"}, {"host": "2001:db8::42", "tag": "b", "weight": 1}]
+        {"host": A1, "tag": "a", "weight": 70},
+        {"host": A2, "tag": "a", "state": "down"},
+        {"host": B1, "tag": "b"},
+        {"host": "2001:db8::42", "tag": "b", "weight": 1},
+    ]
     _done, after = three_runs(director, "director_backends", lambda: backends(director), backends=declared, exclusive=True)
-    assert after == {
-        A1: ("a", "70", "up"), A2: ("a", "100", "down"), B1: ("b", "100", "up"), "2001:db8::42": ("b", "1", "up")}
+    assert after == {A1: ("a", "70", "up"), A2: ("a", "100", "down"), B1: ("b", "100", "up"), "2001:db8::42": ("b", "1", "up")}
     assert backends(nodes["director3"]) == after, "the other directors have another list"
     director.run("doveadm director remove %s", "2001:db8::42")
 
@@ -95,18 +99,22 @@ def test_a_ring_that_was_read_can_be_restored(director, module, three_runs):
     before = backends(director)
     director.run("doveadm director remove %s", B2)
     director.run("doveadm director update %s 100", A1)
-    _done, after = three_runs(director, "director_backends", lambda: backends(director),
-                              backends=remembered["declared"], exclusive=True, restore=True)
+    _done, after = three_runs(
+        director, "director_backends", lambda: backends(director), backends=remembered["declared"], exclusive=True, restore=True
+    )
     assert after == before
 
 
-@pytest.mark.parametrize("params, expected", [
-    ({"weight": 50}, ("a", "50", "up")),
-    ({"state": "down"}, ("a", "100", "down")),
-    ({"state": "drained", "drain_timeout": 5}, ("a", "0", "up")),
-    ({"state": "absent"}, None),
-    ({"tag": "b"}, ("b", "100", "up")),
-])
+@pytest.mark.parametrize(
+    "params, expected",
+    [
+        ({"weight": 50}, ("a", "50", "up")),
+        ({"state": "down"}, ("a", "100", "down")),
+        ({"state": "drained", "drain_timeout": 5}, ("a", "0", "up")),
+        ({"state": "absent"}, None),
+        ({"tag": "b"}, ("b", "100", "up")),
+    ],
+)
 def test_director_backend(params, expected, director, three_runs):
     _done, after = three_runs(director, "director_backend", lambda: backends(director), host=A1, **params)
     assert after.get(A1) == expected
@@ -114,8 +122,15 @@ def test_director_backend(params, expected, director, three_runs):
 
 def test_director_backend_moves_users_off_a_backend(director, three_runs):
     director.run("doveadm director move %s %s", ALICE, A1)
-    three_runs(director, "director_backend", lambda: (backends(director), place(director, ALICE, "a")),
-               host=A1, state="drained", drain_timeout=0, flush="kick")
+    three_runs(
+        director,
+        "director_backend",
+        lambda: (backends(director), place(director, ALICE, "a")),
+        host=A1,
+        state="drained",
+        drain_timeout=0,
+        flush="kick",
+    )
     assert place(director, ALICE, "a") == A2
 
 
@@ -132,7 +147,7 @@ def test_a_lookup_assigns_nobody(director, module):
     assert place(director, ALICE, "a") == "n/a"
 
 
-@pytest.mark.parametrize("name", ["$HOME", "~root", "12345", "-a", "a b", "zoë \"o'z\""])
+@pytest.mark.parametrize("name", ["$HOME", "~root", "12345", "-a", "a b", 'zoë "o\'z"'])
 def test_a_name_reaches_the_director_as_it_is(name, director, module):
     """No shell, no expansion, no option, no hash."""
     result = module(director, "director_user", user=name, tag="a", backend=A2)

@@ -112,7 +112,8 @@ def test_a_dead_director_is_taken_out_of_the_ring_and_put_back(nodes, module, he
         assert module(director, "director_ring", host=other.address).get("changed") is expected
     info = eventually(lambda: agreed(module(other, "director_info", timeout=20)), 60, "the director in the ring")
     assert len(info["ring"]["directors"]) == 3 and all(
-        connection["status"] == "synced" for member in info["ring"]["directors"] for connection in member["connections"])
+        connection["status"] == "synced" for member in info["ring"]["directors"] for connection in member["connections"]
+    )
 
 
 def test_a_ring_that_does_not_agree_is_told(nodes, module, healed):
@@ -153,9 +154,17 @@ def test_an_ordinary_account_needs_become(deputy, module):
 
 def test_defaults_for_the_whole_group(lab, tmp_path, ansible):
     playbook = tmp_path / "defaults.yml"
-    playbook.write_text(json.dumps([{
-        "hosts": "director1", "gather_facts": False,
-        "module_defaults": {"group/mailcluster.dovecot.director": {"socket_path": "/nonexistent/socket"}},
-        "tasks": [{"mailcluster.dovecot.director_info": {}}]}]))
+    playbook.write_text(
+        json.dumps(
+            [
+                {
+                    "hosts": "director1",
+                    "gather_facts": False,
+                    "module_defaults": {"group/mailcluster.dovecot.director": {"socket_path": "/nonexistent/socket"}},
+                    "tasks": [{"mailcluster.dovecot.director_info": {}}],
+                }
+            ]
+        )
+    )
     done = ansible(playbook)
     assert "net_connect_unix(/nonexistent/socket) failed" in done.stdout + done.stderr

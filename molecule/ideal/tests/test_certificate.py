@@ -7,8 +7,10 @@ import re
 import pytest
 from clients import eventually
 
-NEW = ("openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=renewed -keyout {to}/key.pem "
-       "-out {to}/request.pem && openssl x509 -req -in {to}/request.pem -signkey {to}/key.pem -days {days} -out {to}/cert.pem")
+NEW = (
+    "openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=renewed -keyout {to}/key.pem "
+    "-out {to}/request.pem && openssl x509 -req -in {to}/request.pem -signkey {to}/key.pem -days {days} -out {to}/cert.pem"
+)
 SHOWN = "echo | openssl s_client -connect 127.0.0.1:993 2>/dev/null | openssl x509 -noout -subject"
 TLS = "/etc/dovecot/tls"
 
@@ -59,10 +61,7 @@ def test_a_certificate_without_its_key_is_not_taken_up(directors):
     assert "CN = renewed" not in node.run(SHOWN)
 
 
-@pytest.mark.parametrize("days, succeeds, says", [
-    (10, True, "of director1 expires on"),
-    (0, False, "of director1 expired on"),
-])
+@pytest.mark.parametrize("days, succeeds, says", [(10, True, "of director1 expires on"), (0, False, "of director1 expired on")])
 def test_verify_tells_when_a_certificate_expires(days, succeeds, says, directors, ansible):
     renew(directors[0], days)
     proven = ansible("verify.yml")

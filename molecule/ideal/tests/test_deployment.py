@@ -34,11 +34,17 @@ def test_a_service_that_was_stopped_and_disabled_is_brought_back(ansible, nodes)
 
 def test_verify_passes_with_a_probe_account(ansible, lab):
     user = lab["users"][0]
-    done = ansible("verify.yml", "-e", json.dumps({
-        "dovecot_probe_user": user["name"],
-        "dovecot_probe_password": user["password"],
-        "dovecot_probe_ca_file": lab["ca_file"],
-    }))
+    done = ansible(
+        "verify.yml",
+        "-e",
+        json.dumps(
+            {
+                "dovecot_probe_user": user["name"],
+                "dovecot_probe_password": user["password"],
+                "dovecot_probe_ca_file": lab["ca_file"],
+            }
+        ),
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert user["password"] not in done.stdout
 
@@ -49,34 +55,40 @@ def test_verify_fails_for_a_stopped_replication(ansible, nodes):
     other.run("systemctl stop dovecot")
     try:
         one.run("doveadm replicator replicate -p high '*'")
-        eventually(lambda: any(row["failed"] == "y" for row in one.doveadm("replicator", "status", "*")), 60,
-                   "a failed user while the partner is down")
+        eventually(
+            lambda: any(row["failed"] == "y" for row in one.doveadm("replicator", "status", "*")),
+            60,
+            "a failed user while the partner is down",
+        )
         done = ansible("verify.yml")
         assert done.returncode != 0
         assert "has failed on b1" in re.sub(r"\s+", " ", done.stdout)
     finally:
         other.run("systemctl start dovecot")
-        eventually(lambda: one.run("doveadm replicator replicate -p high '*'") or not any(
-            row["failed"] == "y" for row in one.doveadm("replicator", "status", "*")), 60, "a healed replication",
-            interval=2)
+        eventually(
+            lambda: (
+                one.run("doveadm replicator replicate -p high '*'")
+                or not any(row["failed"] == "y" for row in one.doveadm("replicator", "status", "*"))
+            ),
+            60,
+            "a healed replication",
+            interval=2,
+        )
 
 
 BROKEN = {
-    "an unknown setting": (
-        {"no_such_setting": "1"}, "no_such_setting"),
-    "a value that is none": (
-        {"mail_max_userip_connections": "many"}, "many"),
-    "a plugin that is not installed": (
-        {"mail_plugins": "$mail_plugins no_such_plugin"}, "no_such_plugin"),
+    "an unknown setting": ({"no_such_setting": "1"}, "no_such_setting"),
+    "a value that is none": ({"mail_max_userip_connections": "many"}, "many"),
+    "a plugin that is not installed": ({"mail_plugins": "$mail_plugins no_such_plugin"}, "no_such_plugin"),
     "a certificate that does not exist": (
-        {"local_name other.example.org": {"ssl_cert": "</etc/dovecot/tls/none.pem",
-                                          "ssl_key": "</etc/dovecot/tls/key.pem"}}, "/etc/dovecot/tls/none.pem"),
+        {"local_name other.example.org": {"ssl_cert": "</etc/dovecot/tls/none.pem", "ssl_key": "</etc/dovecot/tls/key.pem"}},
+        "/etc/dovecot/tls/none.pem",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_setting_is_refused_and_the_old_configuration_stays_in_force(
-        case, ansible, nodes, clients, users):
+def test_a_broken_setting_is_refused_and_the_old_configuration_stays_in_force(case, ansible, nodes, clients, users):
     settings, expected = BROKEN[case]
     backend = nodes["a1"]
     look = "find /etc/dovecot -type f | sort | xargs sha256sum; systemctl show -p MainPID dovecot; doveconf -n"
@@ -121,8 +133,8 @@ def test_a_changed_setting_comes_into_force_without_losing_a_connection(ansible,
 def test_secrets_are_readable_by_root_only_and_not_shown(ansible, nodes):
     for name in ("a1", "director1"):
         modes = nodes[name].run(
-            "stat -c '%a %n' /etc/dovecot/tls/key.pem /etc/dovecot/users.passwd "
-            "/etc/dovecot/mailcluster.d/11-secrets.conf")
+            "stat -c '%a %n' /etc/dovecot/tls/key.pem /etc/dovecot/users.passwd /etc/dovecot/mailcluster.d/11-secrets.conf"
+        )
         assert [line.split()[0] for line in modes.splitlines()] == ["600", "600", "600"]
     new_secret = "n3wSecretForTheDiffOnly0123456789"
     done = ansible("site.yml", "--check", "--diff", "-vvv", "-e", json.dumps({"dovecot_doveadm_password": new_secret}))

@@ -45,6 +45,7 @@ def imap(change):
     def by(door):
         with door.imap() as connection:
             change(connection)
+
     return by
 
 
@@ -53,6 +54,7 @@ def pop3(change):
         connection = door.pop3()
         change(connection)
         connection.quit()
+
     return by
 
 
@@ -61,6 +63,7 @@ def sieve(change):
         connection = door.sieve()
         change(connection)
         connection.close()
+
     return by
 
 
@@ -121,8 +124,7 @@ class Door:
         return self.clients.imap(self.user, host=self.node.address, password=PASSWORD)
 
     def pop3(self):
-        connection = poplib.POP3_SSL(
-            self.node.address, self.clients.ports["pop3s"], context=unverified(), timeout=30)
+        connection = poplib.POP3_SSL(self.node.address, self.clients.ports["pop3s"], context=unverified(), timeout=30)
         connection.user(self.user)
         connection.pass_(PASSWORD)
         return connection

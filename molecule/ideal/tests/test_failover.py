@@ -14,13 +14,19 @@ from clients import eventually
 @pytest.fixture
 def mail_flows(clients, users):
     """A function: one message for a user of each partition goes in and comes out."""
+
     def check(seconds=60):
         for partition, names in users.items():
             user = names[3]
             message_id = eventually(
-                lambda user=user: clients.deliver(user), seconds, f"a delivery to {user} of partition {partition}")
-            eventually(lambda user=user, message_id=message_id: clients.has(user, message_id), seconds,
-                       f"the message of {user} of partition {partition} by IMAP")
+                lambda user=user: clients.deliver(user), seconds, f"a delivery to {user} of partition {partition}"
+            )
+            eventually(
+                lambda user=user, message_id=message_id: clients.has(user, message_id),
+                seconds,
+                f"the message of {user} of partition {partition} by IMAP",
+            )
+
     check()
     return check
 
@@ -43,10 +49,15 @@ def test_haproxy_stops_on_the_holder_of_the_vip(nodes, vip_holder, mail_flows, h
     mail_flows()
 
 
-@pytest.mark.parametrize(("service", "group"), [
-    ("dovecot", "dovecot_backends"), ("dovecot", "dovecot_directors"),
-    ("haproxy", "dovecot_loadbalancers"), ("keepalived", "dovecot_loadbalancers"),
-])
+@pytest.mark.parametrize(
+    ("service", "group"),
+    [
+        ("dovecot", "dovecot_backends"),
+        ("dovecot", "dovecot_directors"),
+        ("haproxy", "dovecot_loadbalancers"),
+        ("keepalived", "dovecot_loadbalancers"),
+    ],
+)
 def test_what_was_killed_is_back_by_itself(service, group, nodes, vip_holder, mail_flows, healed):
     node = vip_holder() if group == "dovecot_loadbalancers" else nodes.of(group)[0]
     killed = main_process(node, service)
@@ -145,8 +156,7 @@ def test_a_backend_that_just_got_the_users_of_another_may_be_slow_but_not_for_ev
     mail_flows()
 
 
-def test_what_was_delivered_while_a_backend_was_down_is_on_it_afterwards(
-        nodes, clients, users, replicated, healed):
+def test_what_was_delivered_while_a_backend_was_down_is_on_it_afterwards(nodes, clients, users, replicated, healed):
     backend, partner = nodes.pair_of("a")
     user = users["a"][0]
     backend.run("systemctl stop dovecot")

@@ -99,8 +99,12 @@ def test_a_disk_that_fills_stops_its_backend_from_taking_mail(small_disk, nodes,
     for user in load.users:
         wanted = Counter(message_id for to, message_id in load.acknowledged if to == user)
         for node in (backend, partner):
-            eventually(lambda node=node, user=user, wanted=wanted: not wanted - found_on(node, user), 60,
-                       f"all {len(wanted)} acknowledged messages of {user} on {node.name}", 2)
+            eventually(
+                lambda node=node, user=user, wanted=wanted: not wanted - found_on(node, user),
+                60,
+                f"all {len(wanted)} acknowledged messages of {user} on {node.name}",
+                2,
+            )
             doubled = [message_id for message_id, number in found_on(node, user).items() if number > 1]
             assert not doubled, f"{len(doubled)} messages of {user} are doubled on {node.name}"
     for node in (backend, partner):

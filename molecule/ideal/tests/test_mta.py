@@ -99,8 +99,10 @@ def full(nodes, users, clients):
         for backend in backends:
             backend.run(f"sed -i.before '/^{user}:/s/::::::$/::::::userdb_quota_rule=*:storage=1K/' /etc/dovecot/users.passwd")
             # Dovecot looks once a second whether the file has changed
-            eventually(lambda backend=backend: "1K" in backend.host.run("doveadm user -f quota_rule %s", user).stdout,
-                       what=f"the limit on {backend.name}")
+            eventually(
+                lambda backend=backend: "1K" in backend.host.run("doveadm user -f quota_rule %s", user).stdout,
+                what=f"the limit on {backend.name}",
+            )
         yield user
     finally:
         for backend in backends:
@@ -161,6 +163,7 @@ def test_a_user_sends_while_a_director_is_down(director_down, postfix, users, cl
     def is_let_in():
         with submission(postfix, user, clients.passwords[user]) as smtp:
             return smtp.noop()[0] == 250
+
     eventually(is_let_in, 30, f"a login at Postfix without {director_down.name}", interval=1)
     with pytest.raises(smtplib.SMTPAuthenticationError):
         submission(postfix, user, "wrong")

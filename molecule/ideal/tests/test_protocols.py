@@ -55,7 +55,8 @@ def test_neither_dovecot_nor_haproxy_knows_it(without, nodes):
     for node in nodes.of("dovecot_directors") + nodes.of("dovecot_backends"):
         assert node.run("doveconf -h protocols").split() == ["imap", "lmtp"]
         eventually(
-            lambda node=node: node.host.run("pgrep -f '^dovecot/(pop3|managesieve)'").rc == 1, 10, f"their end on {node.name}")
+            lambda node=node: node.host.run("pgrep -f '^dovecot/(pop3|managesieve)'").rc == 1, 10, f"their end on {node.name}"
+        )
     for node in nodes.of("dovecot_loadbalancers"):
         assert not re.search(r"pop3|sieve", node.run("cat /etc/haproxy/haproxy.cfg"))
 

@@ -34,8 +34,14 @@ def test_a_change_on_either_node_reaches_the_other(changed, clients, users, node
     folder = f"Work {uuid.uuid4()}"
     with clients.imap(user, host=pair[changed].address) as connection:
         for number in range(3):
-            must(connection.append("INBOX", r"(\Seen)" if number else None, None,
-                                   f"Subject: {number}\r\nMessage-ID: <{number}.{changed}@example.net>\r\n\r\nx".encode()))
+            must(
+                connection.append(
+                    "INBOX",
+                    r"(\Seen)" if number else None,
+                    None,
+                    f"Subject: {number}\r\nMessage-ID: <{number}.{changed}@example.net>\r\n\r\nx".encode(),
+                )
+            )
         must(connection.select("INBOX"))
         must(connection.create(f'"{folder}"'))
         newest = must(connection.search(None, "ALL"))[0].split()[-3:]
@@ -49,6 +55,7 @@ def test_a_change_on_either_node_reaches_the_other(changed, clients, users, node
         assert folder in one and folder in other
         assert one == other
         return one
+
     mailbox = eventually(equal, what=f"equal mailboxes of {user} on {pair[0].name} and {pair[1].name}")
 
     assert len(mailbox[folder][1]) == 1
@@ -70,6 +77,7 @@ def test_changes_on_both_nodes_at_once_are_merged(clients, users, nodes):
         # before they are merged each has ten, with the same numbers
         assert one == other and len(one["INBOX"][1]) >= 20
         return True
+
     eventually(equal, what=f"equal and complete mailboxes of {user}")
 
 
@@ -87,8 +95,11 @@ def test_the_nightly_catch_up_repairs_what_events_missed(nodes, users, clients):
     one, other = nodes.pair_of("a")
     one.run("doveadm replicator remove %s", user)
     message_id = f"{uuid.uuid4()}@example.net"
-    one.run("printf 'Subject: missed\\nMessage-ID: <%s>\\n\\nx\\n' | "
-            "doveadm -o mail_plugins=quota save -u %s -m INBOX", message_id, user)
+    one.run(
+        "printf 'Subject: missed\\nMessage-ID: <%s>\\n\\nx\\n' | doveadm -o mail_plugins=quota save -u %s -m INBOX",
+        message_id,
+        user,
+    )
     search = ("doveadm search -u %s mailbox INBOX header message-id %s", user, message_id)
     assert one.run(*search) and not other.run(*search)
 

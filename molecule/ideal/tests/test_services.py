@@ -89,18 +89,21 @@ def test_the_backend_logs_the_clients_real_address(clients, users, nodes):
 
     def logged():
         return [
-            line for node in nodes.pair_of("a")
+            line
+            for node in nodes.pair_of("a")
             for line in node.run("journalctl -u dovecot --no-pager -o cat").splitlines()
             if "imap-login: Login:" in line and f"user=<{user}>" in line and f"rip={address}" in line
         ]
+
     eventually(logged, what=f"a login of {user} from {address} in a backend's log")
 
 
 def test_a_sieve_rule_files_a_message_and_works_on_both_nodes(clients, users, nodes, replicated):
     user, subject = users["b"][2], f"invoice {uuid.uuid4()}"
     sieve = clients.sieve(user)
-    sieve.put("rules", 'require ["fileinto", "mailbox"];\n'
-                       'if header :contains "Subject" "invoice" { fileinto :create "Invoices"; }\n')
+    sieve.put(
+        "rules", 'require ["fileinto", "mailbox"];\nif header :contains "Subject" "invoice" { fileinto :create "Invoices"; }\n'
+    )
     sieve.activate("rules")
     sieve.close()
 
@@ -111,7 +114,8 @@ def test_a_sieve_rule_files_a_message_and_works_on_both_nodes(clients, users, no
     for node in nodes.pair_of("b"):
         eventually(
             lambda node=node: "rules ACTIVE" in node.run("doveadm sieve list -u %s", user),
-            what=f"the active script of {user} on {node.name}")
+            what=f"the active script of {user} on {node.name}",
+        )
         direct = clients.deliver(user, subject=subject, host=node.address)
         assert clients.has(user, direct, folder="Invoices", host=node.address), f"Sieve did not file on {node.name}"
 
@@ -125,7 +129,8 @@ def test_the_same_user_lands_on_the_same_backend_from_different_clients(clients,
             pass
 
     logins = [
-        node.name for node in nodes.pair_of("a")
+        node.name
+        for node in nodes.pair_of("a")
         for line in node.run("journalctl -u dovecot --no-pager -o cat --since %s", began).splitlines()
         if "imap-login: Login:" in line and f"user=<{user}>" in line
     ]
@@ -143,8 +148,10 @@ def test_a_cluster_that_nobody_uses_logs_nothing(nodes, lab_is_whole):
 
 def test_nobody_can_log_in_where_health_is_checked(nodes, users, clients):
     node = nodes.of("dovecot_directors")[0]
-    program = ("import imaplib, ssl; context = ssl.create_default_context(); context.check_hostname = False; "
-               "context.verify_mode = ssl.CERT_NONE; imaplib.IMAP4_SSL(%r, %d, ssl_context=context).login(%r, %r)")
+    program = (
+        "import imaplib, ssl; context = ssl.create_default_context(); context.check_hostname = False; "
+        "context.verify_mode = ssl.CERT_NONE; imaplib.IMAP4_SSL(%r, %d, ssl_context=context).login(%r, %r)"
+    )
     user = users["a"][0]
     for port, outcome in ((993, 0), (11993, 1)):
         done = node.host.run("python3 -c %s", program % (node.address, port, user, clients.passwords[user]))

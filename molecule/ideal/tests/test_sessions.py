@@ -46,7 +46,8 @@ def left(sessions):
 
 def take_down(backend, nodes):
     nodes.of("dovecot_directors")[0].run(
-        "doveadm director down %s && doveadm director flush %s", backend.address, backend.address)
+        "doveadm director down %s && doveadm director flush %s", backend.address, backend.address
+    )
 
 
 def test_a_deployment_cuts_none_and_a_flush_right_after_it_ends_them_all(sessions, backend, nodes, ansible):
@@ -62,8 +63,11 @@ def test_sessions_of_users_whom_the_ring_has_forgotten_end_too(sessions, backend
     """All directors reloaded at once, by hand: what they knew of users is gone."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda node: node.run("systemctl reload dovecot"), nodes.of("dovecot_directors")))
-    eventually(lambda: all("ring synced" in node.run("doveadm director ring status")
-                           for node in nodes.of("dovecot_directors")), 20, "a ring in sync")
+    eventually(
+        lambda: all("ring synced" in node.run("doveadm director ring status") for node in nodes.of("dovecot_directors")),
+        20,
+        "a ring in sync",
+    )
     assert len(left(sessions)) == SESSIONS
     take_down(backend, nodes)
     eventually(lambda: not left(sessions), NOTICED, "the end of all sessions at the flushed backend")

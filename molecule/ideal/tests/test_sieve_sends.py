@@ -41,6 +41,7 @@ def rules(clients, users):
         sieve.put("sends", script)
         sieve.activate("sends")
         return user
+
     yield activate
     sieve.activate("")
     sieve.command('DELETESCRIPT "sends"')
@@ -50,15 +51,23 @@ def rules(clients, users):
 def test_a_redirected_message_arrives(received, rules, clients):
     user = rules('redirect "elsewhere@example.com";\n')
     message_id = clients.deliver(user)
-    eventually(lambda: [recipients for recipients, message in received
-                        if recipients == ["elsewhere@example.com"] and message["Message-ID"] == message_id],
-               what="the redirected message at the mail server")
+    eventually(
+        lambda: [
+            recipients
+            for recipients, message in received
+            if recipients == ["elsewhere@example.com"] and message["Message-ID"] == message_id
+        ],
+        what="the redirected message at the mail server",
+    )
 
 
 def test_a_vacation_reply_arrives(received, rules, clients):
     subject = f"on leave {uuid.uuid4()}"
     user = rules(f'require "vacation";\nvacation :subject "{subject}" "Back soon.";\n')
     clients.deliver(user)
-    eventually(lambda: [message for recipients, message in received
-                        if recipients == ["sender@example.net"] and message["Subject"] == subject],
-               what="the reply at the mail server")
+    eventually(
+        lambda: [
+            message for recipients, message in received if recipients == ["sender@example.net"] and message["Subject"] == subject
+        ],
+        what="the reply at the mail server",
+    )

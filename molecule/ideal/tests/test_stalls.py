@@ -40,7 +40,8 @@ class Load:
 @pytest.mark.alone
 @pytest.mark.parametrize(("how", "partition", "other"), [("the node dies", "a", "b"), ("dovecot hangs", "b", "a")])
 def test_a_backend_that_fails_holds_up_deliveries_for_less_than_ten_seconds(
-        how, partition, other, nodes, lab_node, lab_is_whole, clients, users):
+    how, partition, other, nodes, lab_node, lab_is_whole, clients, users
+):
     director = nodes.of("dovecot_directors")[0]
     user = users[partition][0]
     clients.deliver(user, attempts=60)

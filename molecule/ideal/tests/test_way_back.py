@@ -24,11 +24,16 @@ def a_taken_port(nodes):
 BROKEN = {
     "a port that is taken": (
         {"service imap-login": {"inet_listener other": {"port": TAKEN}}},
-        [f"listen(*, {TAKEN}) failed: Address already in use"]),
+        [f"listen(*, {TAKEN}) failed: Address already in use"],
+    ),
     "a value with which every handshake fails": (
         {"ssl_curve_list": "no-such-curve"},
-        ["port 993 (imap, TLS): the TLS handshake failed", "port 143 (imap, STARTTLS): the TLS handshake failed",
-         "Can't set curve list to 'no-such-curve'"]),
+        [
+            "port 993 (imap, TLS): the TLS handshake failed",
+            "port 143 (imap, STARTTLS): the TLS handshake failed",
+            "Can't set curve list to 'no-such-curve'",
+        ],
+    ),
 }
 
 

@@ -126,13 +126,18 @@ def home_of(nodes):
     ldap, changed = nodes["ldap1"], {}
 
     def write(user, value):
-        ldap.run("printf 'dn: mail=%s,ou=people,dc=example,dc=org\\nchangetype: modify\\nreplace: mailHost\\nmailHost: %s\\n' | "
-                 "ldapmodify -x -D cn=admin,dc=example,dc=org -y /etc/ldap/lab-password", user, value)
+        ldap.run(
+            "printf 'dn: mail=%s,ou=people,dc=example,dc=org\\nchangetype: modify\\nreplace: mailHost\\nmailHost: %s\\n' | "
+            "ldapmodify -x -D cn=admin,dc=example,dc=org -y /etc/ldap/lab-password",
+            user,
+            value,
+        )
         forget(nodes)
 
     def change(user, value, former):
         changed.setdefault(user, former)
         write(user, value)
+
     yield change
     for user, former in changed.items():
         write(user, former)

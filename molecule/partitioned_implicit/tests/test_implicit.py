@@ -90,15 +90,18 @@ def test_a_database_that_is_down_is_a_temporary_failure_and_no_bounce(homes, cli
     database.run("systemctl start postgresql@15-main")
     for user in homes:
         message_id = eventually(
-            lambda user=user: clients.deliver(user, host=nodes["a1"].address), 60, "a delivery after the database is up again")
+            lambda user=user: clients.deliver(user, host=nodes["a1"].address), 60, "a delivery after the database is up again"
+        )
         assert clients.has(user, message_id, host=nodes["b1"].address)
 
 
 def test_a_database_server_that_does_not_answer_at_all_is_passed_over(clients, nodes):
     """The first of the list, as if its machine were gone behind a router."""
     node, user = nodes["b1"], "carol@example.org"
-    node.run("nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
-             "add rule inet gone out ip daddr 198.51.100.31 tcp dport 5432 drop'")
+    node.run(
+        "nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
+        "add rule inet gone out ip daddr 198.51.100.31 tcp dport 5432 drop'"
+    )
     try:
         # so that it has to connect again; after a reload, logins are cut for a moment besides
         node.run("systemctl restart dovecot")

@@ -33,9 +33,15 @@ def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, c
     assert_moved(clients, nodes, ansible, USER, home, partition, nodes[entry].address, ["-e", "dovecot_move_confirmed=true"])
 
 
-@pytest.mark.parametrize("task", [
-    "Copy the mail while the old home serves", "Copy the rest", "Change the database",
-    "Remove the mark of the move from the old home"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Copy the mail while the old home serves",
+        "Copy the rest",
+        "Change the database",
+        "Remove the mark of the move from the old home",
+    ],
+)
 def test_a_move_that_was_interrupted_goes_on(task, homes, clients, nodes, ansible):
     _home, partition = homes
     _output, status = move_until(task, interrupt, USER, partition)
@@ -52,8 +58,9 @@ def assert_a_move_is_finished(clients, nodes, ansible, partition):
     assert not left_of_a_move(nodes, "a1", "b1", "c1")
 
 
-@pytest.mark.parametrize(("user", "database", "way"), [
-    ("grace@example.org", "sqlite", ["a", "c"]), ("heidi@example.org", "mysql", ["b", "c"])])
+@pytest.mark.parametrize(
+    ("user", "database", "way"), [("grace@example.org", "sqlite", ["a", "c"]), ("heidi@example.org", "mysql", ["b", "c"])]
+)
 def test_a_user_of_another_database_moves_and_comes_back(user, database, way, clients, nodes, ansible):
     message_id = clients.deliver(user, host=nodes["a1"].address)
     for partition in reversed(way):
@@ -61,7 +68,8 @@ def test_a_user_of_another_database_moves_and_comes_back(user, database, way, cl
         assert done.returncode == 0, done.stdout[-3000:]
         assert clients.has(user, message_id, host=nodes["a1"].address)
         assert [node.name for node in nodes.of("dovecot_backends") if user in node.run("doveadm user '*'").split()] == [
-            f"{partition}1"]
+            f"{partition}1"
+        ]
 
 
 def test_in_which_database_a_user_is_has_to_be_right(nodes, ansible):
@@ -72,8 +80,9 @@ def test_in_which_database_a_user_is_has_to_be_right(nodes, ansible):
 
 
 def left_of_a_move(nodes, *names):
-    return "".join(nodes[name].run(f"cat /etc/dovecot/{file}.passwd")
-                   for name in names for file in ("held-users", "moving-users")).strip()
+    return "".join(
+        nodes[name].run(f"cat /etc/dovecot/{file}.passwd") for name in names for file in ("held-users", "moving-users")
+    ).strip()
 
 
 def test_a_node_that_dies_during_the_hold_does_not_keep_the_user_held_on_the_others(homes, clients, nodes, ansible, lab_node):
@@ -90,8 +99,7 @@ def test_a_node_that_dies_during_the_hold_does_not_keep_the_user_held_on_the_oth
 
 def test_a_login_that_may_not_change_the_database_is_refused_before_the_user_is_held(homes, nodes, ansible):
     _home, partition = homes
-    for wrong in (["-e", "dovecot_move_password=wrong"],
-                  ["-e", "dovecot_move_login=dovecot"]):
+    for wrong in (["-e", "dovecot_move_password=wrong"], ["-e", "dovecot_move_login=dovecot"]):
         done = move(ansible, USER, partition, *wrong)
         output = re.sub(r"\s+", " ", done.stdout)
         assert done.returncode != 0 and "does not let the home of alice@example.org be changed, who goes on as before" in output
@@ -108,8 +116,10 @@ def test_moving_where_the_user_is_already_changes_nothing(homes, ansible):
 
 REFUSALS = {
     "no user": ([], "dovecot_move_user: not set"),
-    "an unknown user": (["-e", "dovecot_move_user=nobody@example.org", "-e", "dovecot_move_to=b"],
-                        "no backend knows nobody@example.org"),
+    "an unknown user": (
+        ["-e", "dovecot_move_user=nobody@example.org", "-e", "dovecot_move_to=b"],
+        "no backend knows nobody@example.org",
+    ),
     "an unknown partition": (["-e", f"dovecot_move_user={USER}", "-e", "dovecot_move_to=z"], "z is no partition"),
 }
 

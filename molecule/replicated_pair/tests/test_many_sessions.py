@@ -37,12 +37,18 @@ class Sessions:
     async def open(self, user, number):
         async with self.gate:
             reader, writer = await asyncio.open_connection(
-                self.clients.vip, self.clients.ports["imaps"], ssl=self.clients.tls,
-                local_addr=self.sources[number % len(self.sources)])
+                self.clients.vip,
+                self.clients.ports["imaps"],
+                ssl=self.clients.tls,
+                local_addr=self.sources[number % len(self.sources)],
+            )
             greeting = await reader.readline()
             assert greeting.startswith(b"* OK"), greeting
-            for command, end in ((f'a LOGIN {user} "{self.clients.passwords[user]}"', b"a OK"), ("b SELECT INBOX", b"b OK"),
-                                 ("c IDLE", b"+ ")):
+            for command, end in (
+                (f'a LOGIN {user} "{self.clients.passwords[user]}"', b"a OK"),
+                ("b SELECT INBOX", b"b OK"),
+                ("c IDLE", b"+ "),
+            ):
                 writer.write(f"{command}\r\n".encode())
                 while not (line := await reader.readline()).startswith(end):
                     assert line and not line.startswith((b"* BYE", end[:2] + b"NO", end[:2] + b"BAD")), f"{command[:8]}: {line}"

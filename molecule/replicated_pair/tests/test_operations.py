@@ -21,8 +21,10 @@ def pair(nodes, lab_is_whole):
 def emptied(node):
     """As a machine that was set up again: nothing of the cluster but its name and its address."""
     node.run("systemctl stop mailcluster-dovecot-partner keepalived dovecot")
-    node.run("rm -rf /var/vmail/* /var/lib/dovecot/* /var/lib/mailcluster-dovecot /etc/dovecot/mailcluster.d "
-             "/etc/dovecot/users.passwd /etc/keepalived/keepalived.conf /etc/systemd/system/mailcluster-dovecot-*")
+    node.run(
+        "rm -rf /var/vmail/* /var/lib/dovecot/* /var/lib/mailcluster-dovecot /etc/dovecot/mailcluster.d "
+        "/etc/dovecot/users.passwd /etc/keepalived/keepalived.conf /etc/systemd/system/mailcluster-dovecot-*"
+    )
     node.run("systemctl daemon-reload")
 
 
@@ -63,7 +65,8 @@ def single(pair, lab, ansible, tmp_path):
 
 
 def test_a_single_server_gets_its_partner_while_it_serves_however_often_that_is_interrupted(
-        single, pair, clients, ansible, vip_holder):
+    single, pair, clients, ansible, vip_holder
+):
     users = sorted(clients.passwords)
     for user in users:
         for _number in range(20):
@@ -210,8 +213,12 @@ def test_by_name_a_living_node_is_merged(pair, clients, ansible, vip_holder):
 
 def test_with_tcps_the_nodes_talk_by_tls(pair, clients, ansible, lab):
     users = sorted(clients.passwords)
-    secured = ["-e", "dovecot_replication_transport=tcps",
-               "-e", "{\"dovecot_replication_ca\": \"{{ lookup('ansible.builtin.file', '" + lab["ca_file"] + "') }}\"}"]
+    secured = [
+        "-e",
+        "dovecot_replication_transport=tcps",
+        "-e",
+        "{\"dovecot_replication_ca\": \"{{ lookup('ansible.builtin.file', '" + lab["ca_file"] + "') }}\"}",
+    ]
     done = ansible("site.yml", *secured)
     try:
         assert done.returncode == 0, done.stdout[-3000:]
@@ -246,8 +253,11 @@ def test_the_nightly_catch_up_tells_what_it_found(pair, clients):
     one, _other = pair
     for user in users:
         one.run("doveadm replicator remove %s", user)
-        one.run("printf 'Subject: missed\\nMessage-ID: <missed.%s>\\n\\nx\\n' | "
-                "doveadm -o mail_plugins=quota save -u %s -m INBOX", user, user)
+        one.run(
+            "printf 'Subject: missed\\nMessage-ID: <missed.%s>\\n\\nx\\n' | doveadm -o mail_plugins=quota save -u %s -m INBOX",
+            user,
+            user,
+        )
     for node in pair:
         node.run("/usr/local/libexec/mailcluster-dovecot/catchup --now | systemd-cat -t catchup-test")
     told = [node.run("journalctl -t catchup-test -n 20 -o cat") for node in pair]

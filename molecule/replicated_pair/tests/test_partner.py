@@ -59,8 +59,10 @@ def test_a_full_disk_refuses_for_a_while_and_loses_nothing(pair, clients):
     one, other = pair
     users = sorted(clients.passwords)
     one.run("systemctl stop dovecot")
-    one.run("cp -a /var/vmail /var/vmail.kept && mount -t tmpfs -o size=24m,mode=700,uid=5000,gid=5000 tmpfs /var/vmail && "
-            "cp -a /var/vmail.kept/. /var/vmail/ && systemctl start dovecot")
+    one.run(
+        "cp -a /var/vmail /var/vmail.kept && mount -t tmpfs -o size=24m,mode=700,uid=5000,gid=5000 tmpfs /var/vmail && "
+        "cp -a /var/vmail.kept/. /var/vmail/ && systemctl start dovecot"
+    )
     try:
         one.run("dd if=/dev/zero of=/var/vmail/ballast bs=64k count=1024 2>/dev/null || true")
         with Load(clients, users, host=one.address, pause=0.1) as refused:
@@ -76,8 +78,10 @@ def test_a_full_disk_refuses_for_a_while_and_loses_nothing(pair, clients):
         assert any(message_id == message[4] for message in boxes[users[0]]["messages"])
         await_quiet(pair)
     finally:
-        one.run("systemctl stop dovecot && cp -a /var/vmail/. /var/vmail.kept/ && umount /var/vmail && "
-                "cp -a /var/vmail.kept/. /var/vmail/ && rm -rf /var/vmail.kept && systemctl start dovecot")
+        one.run(
+            "systemctl stop dovecot && cp -a /var/vmail/. /var/vmail.kept/ && umount /var/vmail && "
+            "cp -a /var/vmail.kept/. /var/vmail/ && rm -rf /var/vmail.kept && systemctl start dovecot"
+        )
     await_quiet(pair)
 
 
@@ -101,8 +105,12 @@ def new_users(ansible, lab, tmp_path_factory, nodes):
 def test_a_hundred_users_who_are_new_on_both_nodes_in_the_same_second(new_users, pair, clients):
     names, _others = new_users
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda job: clients.deliver(job[0], host=job[1].address, message_id=f"{job[1].name}.{job[0]}"),
-                      [(name, node) for name in names for node in pair]))
+        list(
+            pool.map(
+                lambda job: clients.deliver(job[0], host=job[1].address, message_id=f"{job[1].name}.{job[0]}"),
+                [(name, node) for name in names for node in pair],
+            )
+        )
     boxes = await_equal(pair, names, 120)
     for name in names:
         found = sorted(message[4].strip("<>") for message in boxes[name]["messages"])

@@ -93,8 +93,11 @@ def test_each_node_finds_words_with_an_index_of_its_own(pair, clients):
     deliver(clients, pair, user, subject="x", body="an unmistakable hippopotamus")
     for node in pair:
         home = node.run(f"doveadm user -f home {user}")
-        eventually(lambda node=node, home=home: node.run(f"find {home}/mdbox -path '*xapian-indexes*' -type f"), 20,
-                   f"an index on {node.name}")
+        eventually(
+            lambda node=node, home=home: node.run(f"find {home}/mdbox -path '*xapian-indexes*' -type f"),
+            20,
+            f"an index on {node.name}",
+        )
         with clients.imap(user, host=node.address) as connection:
             assert must(connection.search(None, 'BODY "hippopotam"'))[0]
 
@@ -106,9 +109,11 @@ def test_a_folder_for_another_user_is_one_on_the_partner_too(pair, clients):
         must(connection.setacl(team, reader, "lr"))
         must(connection.append(team, None, None, b"Subject: for all\r\n\r\nx\r\n"))
     for node in pair:
+
         def read(node=node):
             with clients.imap(reader, host=node.address) as connection:
                 return connection.select(f'"shared/{owner}/{team}"', readonly=True) == ("OK", [b"1"])
+
         eventually(read, 20, f"the folder for its reader on {node.name}")
 
 
@@ -129,6 +134,7 @@ def test_a_warning_of_the_quota_comes_once_to_both(pair, clients):
 
     def warnings():
         return [node.run(f"doveadm fetch -u {user} hdr.subject mailbox INBOX").count("is 80% full") for node in pair]
+
     eventually(lambda: all(warnings()), 20, "the warning on both nodes")
     time.sleep(3)  # in which a second one would come
     assert warnings() == [1, 1]

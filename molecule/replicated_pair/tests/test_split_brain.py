@@ -61,8 +61,15 @@ class Side:
         sieve.close()
 
 
-BEFORE = ("flagged on both", "moved on both", "expunged on both", "expunged here, moved there", "expunged here",
-          "flagged here, expunged there", "stays")
+BEFORE = (
+    "flagged on both",
+    "moved on both",
+    "expunged on both",
+    "expunged here, moved there",
+    "expunged here",
+    "flagged here, expunged there",
+    "stays",
+)
 
 
 @contextmanager
@@ -75,6 +82,7 @@ def watched_vip(node, address):
         while not end.wait(0.5):
             if not node.holds(address):
                 missed.append(time.monotonic() - began)
+
     thread = threading.Thread(target=look)
     thread.start()
     try:

@@ -6,8 +6,12 @@ import pytest
 import yaml
 
 REVERSED = [
-    "mailcluster.dovecot.proxy", "mailcluster.dovecot.service_address", "mailcluster.dovecot.replication",
-    "mailcluster.dovecot.backend", "mailcluster.dovecot.shared_storage"]
+    "mailcluster.dovecot.proxy",
+    "mailcluster.dovecot.service_address",
+    "mailcluster.dovecot.replication",
+    "mailcluster.dovecot.backend",
+    "mailcluster.dovecot.shared_storage",
+]
 PASSED_OVER = {"mailcluster.dovecot.proxy", "mailcluster.dovecot.shared_storage", "mailcluster.dovecot.service_address"}
 TIMER = "mailcluster-dovecot-purge.timer"
 
@@ -15,12 +19,14 @@ TIMER = "mailcluster-dovecot-purge.timer"
 @pytest.fixture
 def play(ansible, tmp_path, deployed_again):
     """Runs a play for the backends, with the time of the purge changed."""
+
     def run(time, **keys):
         path = tmp_path / "play.yml"
         path.write_text(yaml.safe_dump([{"hosts": "dovecot_backends", "gather_facts": False, **keys}]))
         done = ansible(path, "-e", f"dovecot_backend_purge_time='*-*-* {time}'")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
     return run
 
 

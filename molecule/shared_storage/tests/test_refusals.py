@@ -23,8 +23,10 @@ def refusal(ansible, playbook, *words):
 
 def test_before_a_node_is_changed_its_clock_its_mail_user_and_its_own_mail_are_looked_at(mail2, ansible):
     unmount(mail2)
-    mail2.run("date --set '+1 hour' && install -d -m 0755 /var/vmail/example.org && touch /var/vmail/example.org/mail "
-              "&& usermod --uid 5001 vmail")
+    mail2.run(
+        "date --set '+1 hour' && install -d -m 0755 /var/vmail/example.org && touch /var/vmail/example.org/mail "
+        "&& usermod --uid 5001 vmail"
+    )
     try:
         told = refusal(ansible, "site.yml")
     finally:
@@ -81,10 +83,14 @@ def test_two_servers_under_one_name_are_found_by_what_the_nodes_do_not_see(nodes
     """Each node mounts what is declared, and one of them from another machine."""
     twin = nodes["mail1"]
     unmount(mail2)
-    twin.run(f"install -d -o 5000 -g 5000 -m 0700 /srv/mail && systemctl start nfs-server && "
-             f"exportfs -o rw,no_subtree_check,fsid=1 {mail2.address}:/srv/mail")
-    mail2.run(f"nft 'add table ip twin; add chain ip twin out {{ type nat hook output priority -100; }}; "
-              f"add rule ip twin out ip daddr {nodes['nfs1'].address} tcp dport 2049 dnat to {twin.address}'")
+    twin.run(
+        f"install -d -o 5000 -g 5000 -m 0700 /srv/mail && systemctl start nfs-server && "
+        f"exportfs -o rw,no_subtree_check,fsid=1 {mail2.address}:/srv/mail"
+    )
+    mail2.run(
+        f"nft 'add table ip twin; add chain ip twin out {{ type nat hook output priority -100; }}; "
+        f"add rule ip twin out ip daddr {nodes['nfs1'].address} tcp dport 2049 dnat to {twin.address}'"
+    )
     try:
         mail2.run("systemctl start dovecot")
         told = refusal(ansible, "verify.yml", "--limit", "mail1,mail2")
@@ -97,8 +103,10 @@ def test_two_servers_under_one_name_are_found_by_what_the_nodes_do_not_see(nodes
 
 def test_storage_that_does_not_answer_is_told_and_not_waited_for(nodes, mail2, ansible):
     server = nodes["nfs1"]
-    server.run("nft 'add table inet gone; add chain inet gone in { type filter hook input priority -20; }; "
-               "add rule inet gone in ip saddr 198.51.100.32 tcp dport 2049 drop'")
+    server.run(
+        "nft 'add table inet gone; add chain inet gone in { type filter hook input priority -20; }; "
+        "add rule inet gone in ip saddr 198.51.100.32 tcp dport 2049 drop'"
+    )
     try:
         told = refusal(ansible, "verify.yml", "--limit", "mail2", "-e", "dovecot_shared_storage_timeout=15")
     finally:

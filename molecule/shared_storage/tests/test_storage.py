@@ -26,9 +26,11 @@ def backends(nodes, lab_is_whole):
 @pytest.fixture
 def boxes(users, clients, lab_is_whole):
     """A function that reads all mailboxes through the VIP as soon as the cluster is whole again."""
+
     def read():
         eventually(lab_is_whole, 90, "a whole cluster", interval=2)
         return boxes_of(clients, users)
+
     return read
 
 
@@ -75,8 +77,10 @@ def test_without_its_storage_dovecot_neither_runs_nor_writes(backends, clients, 
     try:
         eventually(lambda: node.host.run("systemctl is-active dovecot").stdout.strip() == "inactive", 20, "the end of Dovecot")
         assert node.host.run("setpriv --reuid=5000 --regid=5000 --clear-groups touch /var/vmail/x").rc != 0
-        node.run("nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
-                 "add rule inet gone out tcp dport 2049 reject'")
+        node.run(
+            "nft 'add table inet gone; add chain inet gone out { type filter hook output priority 0; }; "
+            "add rule inet gone out tcp dport 2049 reject'"
+        )
         assert node.host.run("systemctl start dovecot").rc != 0, "Dovecot runs without its storage"
     finally:
         node.run("nft delete table inet gone")
@@ -98,8 +102,7 @@ def test_the_mount_takes_no_port_of_dovecot(backends):
         node.run("sysctl -w sunrpc.min_resvport=665 && systemctl start dovecot")
 
 
-def test_when_a_backend_dies_under_deliveries_its_users_go_on_at_the_other(
-        users, clients, boxes, nodes, backends, lab_node):
+def test_when_a_backend_dies_under_deliveries_its_users_go_on_at_the_other(users, clients, boxes, nodes, backends, lab_node):
     clients.deliver(users[0])
     victim = home_of(users[0], nodes)
     survivors = [node for node in backends if node is not victim]
@@ -132,8 +135,12 @@ def under_load(clients, users, boxes):
         time.sleep(5)
         yield
         taken = {user: len(load.delivered[user]) for user in users}
-        eventually(lambda: all(len(load.delivered[user]) > taken[user] for user in users), 90,
-                   "deliveries to all after the server's return", interval=1)
+        eventually(
+            lambda: all(len(load.delivered[user]) > taken[user] for user in users),
+            90,
+            "deliveries to all after the server's return",
+            interval=1,
+        )
     assert_nothing_lost(load, boxes())
 
 

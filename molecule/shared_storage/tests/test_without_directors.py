@@ -32,8 +32,11 @@ def test_what_comes_in_at_one_node_is_seen_at_the_other(both, clients):
     for user in sorted(clients.passwords):
         for one, other in (both, both[::-1]):
             message_id = clients.deliver(user, host=one.address)
-            eventually(lambda user=user, other=other, message_id=message_id: clients.has(user, message_id, host=other.address),
-                       10, f"the message on {other.name}")
+            eventually(
+                lambda user=user, other=other, message_id=message_id: clients.has(user, message_id, host=other.address),
+                10,
+                f"the message on {other.name}",
+            )
 
 
 def test_two_nodes_used_at_once_by_the_same_user_lose_nothing(both, clients):

@@ -127,8 +127,11 @@ class CatchUp:
         start = time.monotonic()
         users, cut = listed()
         if cut:
-            print(f"incomplete: doveadm user '*' lists {len(users)} users and fails, so that others may be left out. Is there a "
-                  f"size limit in the directory? Raise it for Dovecot's account. {cut}", flush=True)
+            print(
+                f"incomplete: doveadm user '*' lists {len(users)} users and fails, so that others may be left out. Is there a "
+                f"size limit in the directory? Raise it for Dovecot's account. {cut}",
+                flush=True,
+            )
         found = self.look_at_all(sorted(filter(self.is_mine, users)), 0 if now else self.settings.spread)
         gone = {user for user in found if found[user] == NOT_FOUND}
         if gone:
@@ -140,8 +143,10 @@ class CatchUp:
             print(f"failed: {user}: {found[user]}", flush=True)
         for user in sorted(gone):
             print(f"gone: {user}: removed from the user database meanwhile", flush=True)
-        print(f"full synchronisation: {counts[SYNCHRONISED] + counts[REPAIRED]} users synchronised, {len(failed)} failed, "
-              f"{counts[REPAIRED]} repaired, {int(time.monotonic() - start)} s")
+        print(
+            f"full synchronisation: {counts[SYNCHRONISED] + counts[REPAIRED]} users synchronised, {len(failed)} failed, "
+            f"{counts[REPAIRED]} repaired, {int(time.monotonic() - start)} s"
+        )
         return 1 if failed or cut else 0
 
 

@@ -146,9 +146,7 @@ class Watch:
     the user since: mail is then there twice, comes back, or is taken for expunged. So its process is killed, and writes nothing.
     """
 
-    def __init__(
-        self, node: Node, name: str, say: Callable[[str], None] = print, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, node: Node, name: str, say: Callable[[str], None] = print, clock: Callable[[], float] = time.time) -> None:
         self.node = node
         self.name = name  # of the partner
         self.say = say
@@ -222,8 +220,10 @@ class Watch:
             self.node.replicator("add", "--", "*")
             self.settled = self.clock() + APPEAR
         if not complete and not self.cut:
-            self.say(f"doveadm user '*' lists {len(names)} users and fails, so there may be others: {self.name} may lack their "
-                     "mail, and the VIP is kept from it. Is there a size limit in the directory? Raise it for Dovecot's account")
+            self.say(
+                f"doveadm user '*' lists {len(names)} users and fails, so there may be others: {self.name} may lack their "
+                "mail, and the VIP is kept from it. Is there a size limit in the directory? Raise it for Dovecot's account"
+            )
         elif complete and self.cut:
             self.say(f"doveadm user '*' lists all users, {len(names)}")
         self.cut = not complete

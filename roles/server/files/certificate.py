@@ -144,7 +144,8 @@ def take_up(dovecot: Dovecot, shown: bytes) -> bool:
         wait_for(dovecot.ring_is_synced, "the ring is not in sync")
     dovecot.reload()
     wait_for(
-        lambda: dovecot.served() == first_in(settings.certificate), "Dovecot was reloaded and still shows another certificate")
+        lambda: dovecot.served() == first_in(settings.certificate), "Dovecot was reloaded and still shows another certificate"
+    )
     if settings.ring:
         wait_for(dovecot.ring_is_synced, "Dovecot was reloaded and the ring is not in sync")
     return True

@@ -118,8 +118,9 @@ def test_parts_run_in_processes_of_their_own_and_what_each_said_is_told_in_one_p
 
 
 def test_the_summary_names_the_tests_that_have_failed_and_why(monkeypatch, tmp_path):
-    (tmp_path / "test_mail.py").write_text("def test_arrives():\n    assert False, 'two messages are lost'\n\n"
-                                           "def test_is_read():\n    pass\n")
+    (tmp_path / "test_mail.py").write_text(
+        "def test_arrives():\n    assert False, 'two messages are lost'\n\ndef test_is_read():\n    pass\n"
+    )
 
     monkeypatch.setattr(paths, "TESTS", tmp_path)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={results.report_of('ideal')}", tmp_path]

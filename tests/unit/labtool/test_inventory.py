@@ -121,4 +121,6 @@ def test_an_empty_inventory_is_refused():
 def test_the_users_of_a_directory_are_known_beside_those_of_the_inventory(listing):
     listing["_meta"]["hostvars"]["lb1"]["lab_users"] = [{"name": "erin@example.org", "partition": "c"}]
     assert [(user.name, user.partition) for user in parse(listing).users] == [
-        ("alice@example.org", "a"), ("erin@example.org", "c")]
+        ("alice@example.org", "a"),
+        ("erin@example.org", "c"),
+    ]

@@ -80,10 +80,7 @@ def test_replication():
     def told(failed=(), lagging=()):
         return {"queued": 3, "failed_users": list(failed), "lagging_users": list(lagging)}
 
-    assert judged(told(), {"198.51.100.31": "1 user"}) == (
-        "1 user, replication: 3 queued, 0 failed",
-        True,
-    )
+    assert judged(told(), {"198.51.100.31": "1 user"}) == ("1 user, replication: 3 queued, 0 failed", True)
     assert judged(told(failed=["alice"]), {}) == ("replication: 3 queued, 1 failed (alice)", False)
     assert judged(told(lagging=["bob"]), {}) == ("replication: 3 queued, 0 failed, 1 lagging (bob)", False)
     assert judged({}, {}) == ("no answer from the replicator", False)

@@ -139,11 +139,7 @@ def test_only_images_of_other_recipes_are_removed(own_store):
 
 def test_packages_count_as_there_only_when_they_are_installed():
     listed = "installed make\nnot-installed flex\nconfig-files e2fsprogs\n"
-    assert packages.missing(listed, ("make", "flex", "e2fsprogs", "unheard-of")) == [
-        "flex",
-        "e2fsprogs",
-        "unheard-of",
-    ]
+    assert packages.missing(listed, ("make", "flex", "e2fsprogs", "unheard-of")) == ["flex", "e2fsprogs", "unheard-of"]
 
 
 def test_of_the_times_that_a_machine_told_the_one_that_took_least_counts():

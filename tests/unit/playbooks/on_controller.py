@@ -50,8 +50,14 @@ def judged(inventory, extra=()):
     task_vars = variables.get_vars(play=play, host=first, task=task)
     task_vars["hostvars"] = HostVars(inventory=hosts, variable_manager=variables, loader=loader)
     action = plugins.action_loader.get(
-        "mailcluster.dovecot.preflight", task=task, connection=NOWHERE, play_context=PlayContext(), loader=loader,
-        templar=Templar(loader=loader, variables=task_vars), shared_loader_obj=plugins)
+        "mailcluster.dovecot.preflight",
+        task=task,
+        connection=NOWHERE,
+        play_context=PlayContext(),
+        loader=loader,
+        templar=Templar(loader=loader, variables=task_vars),
+        shared_loader_obj=plugins,
+    )
     try:
         return action.run(task_vars=task_vars), []
     except AnsibleError as error:

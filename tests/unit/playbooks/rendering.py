@@ -43,8 +43,7 @@ class Rendered:
             return literal(file["content"])
         source = role / "templates" / file["template"]
         templar = Templar(loader=self._loader, variables={**self._variables, **own})
-        return templar.template(
-            trust_as_template(source.read_text()), escape_backslashes=False, overrides=dict(OVERRIDES)) or ""
+        return templar.template(trust_as_template(source.read_text()), escape_backslashes=False, overrides=dict(OVERRIDES)) or ""
 
     @property
     def dovecot(self):
@@ -61,14 +60,22 @@ def rendered(inventory, extra=(), **more):
     result, refused = judged(inventory, extra)
     assert refused == []
     loader, hosts, manager = declared(inventory, extra)
-    defaults, fixed = ({role.name: load(loader, role / kind / "main.yml") or {} for role in sorted(ROLES.iterdir())}
-                       for kind in ("defaults", "vars"))
+    defaults, fixed = (
+        {role.name: load(loader, role / kind / "main.yml") or {} for role in sorted(ROLES.iterdir())}
+        for kind in ("defaults", "vars")
+    )
     found = {}
     for name, node in result["topology"]["nodes"].items():
         variables = {
-            **defaults["cluster"], **{key: value for role in node["roles"] for key, value in defaults[role].items()},
-            **manager.get_vars(host=hosts.get_host(name)), **fixed["cluster"],
-            **{key: value for role in node["roles"] for key, value in fixed[role].items()}, **result["values"].get(name, {}),
-            "__dovecot_cluster": result, "__dovecot_node": NODE, **more}
+            **defaults["cluster"],
+            **{key: value for role in node["roles"] for key, value in defaults[role].items()},
+            **manager.get_vars(host=hosts.get_host(name)),
+            **fixed["cluster"],
+            **{key: value for role in node["roles"] for key, value in fixed[role].items()},
+            **result["values"].get(name, {}),
+            "__dovecot_cluster": result,
+            "__dovecot_node": NODE,
+            **more,
+        }
         found[name] = Rendered(loader, name, variables, node["roles"])
     return found

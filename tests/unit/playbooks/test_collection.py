@@ -15,8 +15,7 @@ NOT_FOR_USERS = ("lab", "labtool", "molecule", "tests", "benchmarks", ".venv", "
 
 
 def run(*words, **environment):
-    done = subprocess.run(
-        words, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -33,8 +32,16 @@ def archive(tmp_path_factory):
 def installed(archive, tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     # the path of the lab's environment has this checkout, which would do for an installation
-    run("ansible-galaxy", "collection", "install", archive, "--collections-path", folder, "--offline",
-        ANSIBLE_COLLECTIONS_PATH=str(folder))
+    run(
+        "ansible-galaxy",
+        "collection",
+        "install",
+        archive,
+        "--collections-path",
+        folder,
+        "--offline",
+        ANSIBLE_COLLECTIONS_PATH=str(folder),
+    )
     return folder
 
 
@@ -50,13 +57,27 @@ def test_the_archive_has_what_users_need_and_nothing_else(archive):
 def test_the_playbooks_run_by_their_names(playbook, installed, tmp_path):
     inventory = tmp_path / "ideal"
     shutil.copytree(CHECKOUT / "inventories/ideal", inventory, ignore=shutil.ignore_patterns(".secrets"))
-    tasks = run("ansible-playbook", "-i", inventory / "hosts.yml", f"mailcluster.dovecot.{playbook}", "--list-tasks",
-                ANSIBLE_COLLECTIONS_PATH=str(installed))
+    tasks = run(
+        "ansible-playbook",
+        "-i",
+        inventory / "hosts.yml",
+        f"mailcluster.dovecot.{playbook}",
+        "--list-tasks",
+        ANSIBLE_COLLECTIONS_PATH=str(installed),
+    )
     assert "Check the inventory" in tasks or "Run the maintenance" in tasks
 
 
-@pytest.mark.parametrize("kind, name", [
-    ("role", "backend"), ("module", "config"), ("module", "director_backends"),
-    ("filter", "merged_networks"), ("filter", "user_databases"), ("filter", "quoted")])
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("role", "backend"),
+        ("module", "config"),
+        ("module", "director_backends"),
+        ("filter", "merged_networks"),
+        ("filter", "user_databases"),
+        ("filter", "quoted"),
+    ],
+)
 def test_the_documentation_is_readable(kind, name, installed):
     assert name in run("ansible-doc", "-t", kind, f"mailcluster.dovecot.{name}", ANSIBLE_COLLECTIONS_PATH=str(installed))

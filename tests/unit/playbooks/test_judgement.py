@@ -21,24 +21,31 @@ EXAMPLES = sorted(path.name for path in (CHECKOUT / "inventories").iterdir())
 SPOILT = {
     "a misspelt variable": ({"dovecot_backend_wieght": 5}, "dovecot_backend_wieght", "did you mean dovecot_backend_weight?"),
     "a misspelt key of a user": (
-        {"dovecot_users": [{"name": "a@example.org", "pasword": "x"}]}, "has 'pasword'", "did you mean password?"),
+        {"dovecot_users": [{"name": "a@example.org", "pasword": "x"}]},
+        "has 'pasword'",
+        "did you mean password?",
+    ),
     "a text where a number belongs": ({"dovecot_mail_uid": "vmail"}, "dovecot_mail_uid: 'vmail'", "no whole number"),
     "a time of which YAML made a number": ({"dovecot_backend_purge_time": 12600}, "dovecot_backend_purge_time", "in quotes"),
     "an undefined variable": ({"dovecot_mail_home": "{{ no_such }}"}, "dovecot_mail_home: cannot be read", "'no_such'"),
     "a setting that a variable has": (
         {"dovecot_settings": {"mail_location": "maildir:~/M"}},
-        "dovecot_settings: mail_location", "dovecot_backend_mail_location"),
+        "dovecot_settings: mail_location",
+        "dovecot_backend_mail_location",
+    ),
 }
 
 
 @pytest.fixture
 def example(tmp_path):
     """A copy of an example with variables of its own for the whole cluster."""
+
     def make(variant="replicated_pair", **variables):
         inventory = Inventory(tmp_path / str(len(list(tmp_path.iterdir()))), variant)
         folder = inventory.folder / "group_vars/dovecot_cluster"
         (folder / "zz.yml").write_text(yaml.safe_dump(variables))
         return inventory.folder / "hosts.yml"
+
     return make
 
 
@@ -57,8 +64,9 @@ def test_a_mistake_is_one_line_with_its_variable_and_the_remedy(case, example):
 
 
 def test_values_in_another_form_are_normalised_for_each_host(example):
-    result, refused = judged(example(
-        dovecot_firewall="no", dovecot_sessions="2000", dovecot_ports={"lmtp": "2424"}, dovecot_settings=None))
+    result, refused = judged(
+        example(dovecot_firewall="no", dovecot_sessions="2000", dovecot_ports={"lmtp": "2424"}, dovecot_settings=None)
+    )
     assert refused == []
     values = result["values"]["mail2"]
     assert values["dovecot_firewall"] is False
@@ -67,8 +75,9 @@ def test_values_in_another_form_are_normalised_for_each_host(example):
 
 
 def test_a_secret_of_the_proxies_that_the_backends_are_given_is_one_for_all(example):
-    result, refused = judged(example(
-        "partitioned_dedicated", dovecot_proxy_login="master", dovecot_proxy_master_password="0123456789abcdef"))
+    result, refused = judged(
+        example("partitioned_dedicated", dovecot_proxy_login="master", dovecot_proxy_master_password="0123456789abcdef")
+    )
     assert refused == []
     assert "dovecot_proxy_master_password" in result["secrets"]
 
@@ -88,9 +97,11 @@ dovecot_firewall=no
 dovecot_sessions=2000
 """
 CONSTRUCTED = {
-    "plugin": "ansible.builtin.constructed", "strict": True,
+    "plugin": "ansible.builtin.constructed",
+    "strict": True,
     "groups": dict.fromkeys(("dovecot_cluster", "dovecot_backends", "dovecot_replicated"), "inventory_hostname.startswith('mx')"),
-    "compose": {"dovecot_partition": "place"}}
+    "compose": {"dovecot_partition": "place"},
+}
 
 
 def test_groups_may_be_constructed_from_variables_of_an_ini_inventory(example):
@@ -109,10 +120,39 @@ def test_groups_may_be_constructed_from_variables_of_an_ini_inventory(example):
 INTERNAL = re.compile(r"Error\b|Exception|has no attribute|not iterable|unhashable|__dovecot|_Ansible|<class")
 NAMES = sorted(set().union(*_specification.specifications().values()))
 ODDITIES = (
-    None, True, False, 0, -1, 1.5, "", "x", " ", "yes", "a b", "x\ny", "#", "é", "%u", "::1", "{{ nope }}", "{{ 1 / 0 }}", [],
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    "",
+    "x",
+    " ",
+    "yes",
+    "a b",
+    "x\ny",
+    "#",
+    "é",
+    "%u",
+    "::1",
+    "{{ nope }}",
+    "{{ 1 / 0 }}",
+    [],
     ["x"],
-    [None], [{}], [["x"]], [{"name": 1}], [{"driver": ["x"]}], [{"driver": "ldap", "uris": [["x"]]}], {}, {"a": 1}, {"x": None},
-    {1: 2}, {"imap": []}, datetime.date(2026, 1, 1))
+    [None],
+    [{}],
+    [["x"]],
+    [{"name": 1}],
+    [{"driver": ["x"]}],
+    [{"driver": "ldap", "uris": [["x"]]}],
+    {},
+    {"a": 1},
+    {"x": None},
+    {1: 2},
+    {"imap": []},
+    datetime.date(2026, 1, 1),
+)
 
 
 @pytest.mark.parametrize("variant", ["ideal", "partitioned_dedicated", "shared_storage"])
@@ -134,12 +174,23 @@ EMPTY = "an empty key is its default"
 TEXT = "the text of a boolean is a boolean"
 IPV6 = "nodes reach each other by IPv4 until there is a release for both"
 OTHERWISE = {
-    "c06-mta-null": EMPTY, "c07-settings-null": EMPTY, "c09-namespaces-null": EMPTY, "c10-databases-null": EMPTY,
-    "c26-weight-null": EMPTY, "l30-lease-null": EMPTY, "c12-ports-partial": "a part of a mapping is completed",
-    "c25-monitor-no": TEXT, "j20-ini-firewall": TEXT, "k01-ldap-tls-no": TEXT, "k01-ldap-tls-verify-no": TEXT,
-    "k02-sql-tls-false-string": TEXT, "k10-mysql-tls-off-string": TEXT,
+    "c06-mta-null": EMPTY,
+    "c07-settings-null": EMPTY,
+    "c09-namespaces-null": EMPTY,
+    "c10-databases-null": EMPTY,
+    "c26-weight-null": EMPTY,
+    "l30-lease-null": EMPTY,
+    "c12-ports-partial": "a part of a mapping is completed",
+    "c25-monitor-no": TEXT,
+    "j20-ini-firewall": TEXT,
+    "k01-ldap-tls-no": TEXT,
+    "k01-ldap-tls-verify-no": TEXT,
+    "k02-sql-tls-false-string": TEXT,
+    "k10-mysql-tls-off-string": TEXT,
     "g06-der": "the file is named by a warning of Ansible's, which is not seen here",
-    "d14-v6-ideal": IPV6, "d16-v6-dedicated": IPV6, "d19-v6-spelling": IPV6,
+    "d14-v6-ideal": IPV6,
+    "d16-v6-dedicated": IPV6,
+    "d19-v6-spelling": IPV6,
 }
 
 
@@ -147,8 +198,11 @@ def odd():
     if not (ODD / "index.json").exists():
         return []
     # the others are about how a playbook is called
-    return [case for case in json.loads((ODD / "index.json").read_text())
-            if not case["env"] and case["args"][:1] in ([], ["-e"]) and case["name"] not in OTHERWISE]
+    return [
+        case
+        for case in json.loads((ODD / "index.json").read_text())
+        if not case["env"] and case["args"][:1] in ([], ["-e"]) and case["name"] not in OTHERWISE
+    ]
 
 
 @pytest.fixture(scope="module")

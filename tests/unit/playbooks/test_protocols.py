@@ -28,11 +28,13 @@ NOT_MEANT = re.compile(r'^\s*#[^\n]*$|""".*?"""|priority \d+|imap:::::::userdb_q
 @pytest.fixture
 def cluster(tmp_path):
     """A copy of an example that serves these protocols."""
+
     def make(variant, **variables):
         inventory = Inventory(tmp_path / str(len(list(tmp_path.iterdir()))), variant)
         (inventory.folder / "group_vars/dovecot_cluster").mkdir(parents=True, exist_ok=True)
         (inventory.folder / "group_vars/dovecot_cluster/zz.yml").write_text(yaml.safe_dump(variables))
         return inventory.folder / "hosts.yml"
+
     return make
 
 
@@ -42,10 +44,14 @@ def traces(node, protocol):
             yield node.name, path, found.group()
 
 
-@pytest.mark.parametrize(("variant", "protocols"), [
-    *((variant, ["imap", "lmtp"]) for variant in VARIANTS),
-    *((variant, ["lmtp", "pop3"]) for variant in ("ideal", "partitioned_implicit", "replicated_pair")),
-    ("ideal", ["imap", "lmtp", "sieve"])])
+@pytest.mark.parametrize(
+    ("variant", "protocols"),
+    [
+        *((variant, ["imap", "lmtp"]) for variant in VARIANTS),
+        *((variant, ["lmtp", "pop3"]) for variant in ("ideal", "partitioned_implicit", "replicated_pair")),
+        ("ideal", ["imap", "lmtp", "sieve"]),
+    ],
+)
 def test_what_is_left_out_has_no_trace_on_any_node(variant, protocols, cluster):
     for node in rendered(cluster(variant, dovecot_protocols=protocols)).values():
         for protocol in TRACES:
@@ -73,7 +79,10 @@ def test_a_cluster_with_pop3_alone_is_watched_by_it(cluster):
     assert "show stat pop3 4 -1" in nodes["lb1"].files["/usr/local/libexec/mailcluster-dovecot/check-service"]
     assert "port = 11110" in nodes["a1"].dovecot and "health_lmtp" not in nodes["a1"].dovecot
     assert re.findall(r"^listen (\w+)", nodes["lb1"].files["/etc/haproxy/haproxy.cfg"], re.MULTILINE)[:3] == [
-        "pop3", "pop3s", "lmtp"]
+        "pop3",
+        "pop3s",
+        "lmtp",
+    ]
 
 
 def test_a_pair_with_pop3_alone_holds_the_vip_by_it(cluster):
@@ -92,8 +101,10 @@ def test_the_order_has_no_meaning_and_nothing_is_protocol_enough_for_a_node_that
 
 WRONG = {
     "imaps": (["imaps", "lmtp"], "item 1 'imaps' is unknown: use imap, pop3, lmtp, sieve; did you mean imap?"),
-    "managesieve": (["imap", "lmtp", "managesieve"], "item 3 'managesieve' is unknown: use imap, pop3, lmtp, sieve; "
-                                                     "did you mean sieve?"),
+    "managesieve": (
+        ["imap", "lmtp", "managesieve"],
+        "item 3 'managesieve' is unknown: use imap, pop3, lmtp, sieve; did you mean sieve?",
+    ),
     "capitals": (["IMAP", "lmtp"], "item 1 'IMAP' is unknown: use imap, pop3, lmtp, sieve; did you mean imap?"),
     "submission": (["imap", "lmtp", "submission"], "item 3 'submission' is unknown: use imap, pop3, lmtp, sieve"),
     "twice": (["imap", "lmtp", "imap"], "item 3 'imap' is there already: remove it"),

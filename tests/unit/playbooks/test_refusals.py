@@ -30,10 +30,19 @@ def self_signed():
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.example.org")])
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-                   .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256()))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 class Inventory:
@@ -76,7 +85,11 @@ class Inventory:
         done = subprocess.run(
             ["ansible-playbook", "-i", hosts, "-e", extra, CHECKOUT / "playbooks/site.yml"],
             env={**os.environ, "ANSIBLE_SSH_EXECUTABLE": str(self._ssh), "ANSIBLE_NOCOLOR": "1"},
-            capture_output=True, text=True, timeout=120, check=False)
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         output = done.stdout + done.stderr
         assert done.returncode != 0, output
         return re.sub(r"\s+", " ", output)
@@ -135,17 +148,22 @@ def node_with_two_tiers(inventory):
 
 
 def another_pair(inventory):
-    inventory.groups["dovecot_backends"]["children"]["dovecot_replicated"] = {"children": {
-        "partition_a": {"vars": {"dovecot_partition": "a"}, "hosts": inventory.partition_a["hosts"]},
-        "partition_b": {"vars": {"dovecot_partition": "b"}, "hosts": {
-            "mail3": {"ansible_host": "198.51.100.33"}, "mail4": {"ansible_host": "198.51.100.34"}}},
-    }}
+    inventory.groups["dovecot_backends"]["children"]["dovecot_replicated"] = {
+        "children": {
+            "partition_a": {"vars": {"dovecot_partition": "a"}, "hosts": inventory.partition_a["hosts"]},
+            "partition_b": {
+                "vars": {"dovecot_partition": "b"},
+                "hosts": {"mail3": {"ansible_host": "198.51.100.33"}, "mail4": {"ansible_host": "198.51.100.34"}},
+            },
+        }
+    }
     inventory.variables["dovecot_users"] = [user()]
 
 
 def pair_that_is_none(inventory):
     inventory.groups["dovecot_backends"]["children"] = {
-        "alone": {"vars": {"dovecot_partition": "pair"}, "hosts": {"mail1": {"ansible_host": "198.51.100.31"}}}}
+        "alone": {"vars": {"dovecot_partition": "pair"}, "hosts": {"mail1": {"ansible_host": "198.51.100.31"}}}
+    }
 
 
 def a_user_on_one_node_only(inventory):
@@ -173,6 +191,7 @@ def another_secret_on_one_node(inventory):
 def variables(**given):
     def spoil(inventory):
         inventory.variables.update(given)
+
     return spoil
 
 
@@ -186,148 +205,188 @@ COMBINED = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n-----BE
 REFUSALS = {
     "too few sessions": (
         variables(dovecot_sessions=10),
-        ["dovecot_sessions: '10' is no number from 100 to 100000", "docs/sizing.md"]),
+        ["dovecot_sessions: '10' is no number from 100 to 100000", "docs/sizing.md"],
+    ),
     "a partition with one node": (
         one_node_in_partition,
-        ["dovecot_partition: partition 'a'", "has 1 node (a1)", "add or remove nodes"]),
+        ["dovecot_partition: partition 'a'", "has 1 node (a1)", "add or remove nodes"],
+    ),
     "a partition with three nodes": (
         three_nodes_in_partition,
-        ["dovecot_partition: partition 'a'", "has 3 nodes (a1, a2, a3)", "add or remove nodes"]),
+        ["dovecot_partition: partition 'a'", "has 3 nodes (a1, a2, a3)", "add or remove nodes"],
+    ),
     "a backend without partition": (
         backend_without_partition,
-        ["dovecot_partition: backend a1 has none", "dovecot_partition: backend a2 has none", "set dovecot_partition"]),
+        ["dovecot_partition: backend a1 has none", "dovecot_partition: backend a2 has none", "set dovecot_partition"],
+    ),
     "two nodes with the same address": (
         same_address_twice,
-        ["dovecot_address: 198.51.100.31 is the address of a1 and of a2", "give every node its own"]),
+        ["dovecot_address: 198.51.100.31 is the address of a1 and of a2", "give every node its own"],
+    ),
     "two nodes with the same host name": (
         same_host_name_twice,
-        ["dovecot_hostname: 'A1' is the host name of a1 and of a2", "give every node its own"]),
+        ["dovecot_hostname: 'A1' is the host name of a1 and of a2", "give every node its own"],
+    ),
     "an address that is none": (
         no_address,
-        ["dovecot_address: '198.51.100.320' of a2 is no IP address", "set ansible_host or dovecot_address"]),
+        ["dovecot_address: '198.51.100.320' of a2 is no IP address", "set ansible_host or dovecot_address"],
+    ),
     "an address outside of the VIP's network": (
         address_outside_of_the_network,
-        ["dovecot_address: 203.0.113.5 of a2 is outside of the VIP's network 198.51.100.0/24", "correct one of them"]),
+        ["dovecot_address: 203.0.113.5 of a2 is outside of the VIP's network 198.51.100.0/24", "correct one of them"],
+    ),
     "a single director": (
         single_director,
-        ["dovecot_directors: director1 is the only one", "dovecot_director_allow_single: true"]),
-    "a node with two tiers": (
-        node_with_two_tiers,
-        ["a1 is backend and director at once", "one of these groups only"]),
+        ["dovecot_directors: director1 is the only one", "dovecot_director_allow_single: true"],
+    ),
+    "a node with two tiers": (node_with_two_tiers, ["a1 is backend and director at once", "one of these groups only"]),
     "a VIP that is a node's address": (
         variables(dovecot_vip="198.51.100.31/24"),
-        ["dovecot_vip: 198.51.100.31 is the address of a1 too", "must be an address that no node has"]),
+        ["dovecot_vip: 198.51.100.31 is the address of a1 too", "must be an address that no node has"],
+    ),
     "a VIP without prefix": (
         variables(dovecot_vip="198.51.100.10"),
-        ["dovecot_vip: '198.51.100.10' is no address with its network's prefix", "192.0.2.10/24"]),
-    "no VIP": (
-        variables(dovecot_vip=""),
-        ["dovecot_vip: missing", "set it to the service address"]),
+        ["dovecot_vip: '198.51.100.10' is no address with its network's prefix", "192.0.2.10/24"],
+    ),
+    "no VIP": (variables(dovecot_vip=""), ["dovecot_vip: missing", "set it to the service address"]),
     "a mail server network that is none": (
         variables(dovecot_mta_networks=["mail.example.org"]),
-        ["dovecot_mta_networks: 'mail.example.org' is no network", "write an address or a network"]),
-    "no secret": (
-        variables(dovecot_doveadm_password=""),
-        ["dovecot_doveadm_password: is missing", "generate one"]),
+        ["dovecot_mta_networks: 'mail.example.org' is no network", "write an address or a network"],
+    ),
+    "no secret": (variables(dovecot_doveadm_password=""), ["dovecot_doveadm_password: is missing", "generate one"]),
     "a short secret": (
         variables(dovecot_doveadm_password="tooshort"),
-        ["dovecot_doveadm_password: has 8 characters, at least 16", "generate one"]),
+        ["dovecot_doveadm_password: has 8 characters, at least 16", "generate one"],
+    ),
     "another secret on one node": (
         another_secret_on_one_node,
-        ["dovecot_doveadm_password: (values not shown) is another one for a2 than for", "set it once, for dovecot_cluster"]),
+        ["dovecot_doveadm_password: (values not shown) is another one for a2 than for", "set it once, for dovecot_cluster"],
+    ),
     "another secret at each reading": (
         variables(dovecot_doveadm_password="{{ lookup('ansible.builtin.password', '/dev/null') }}"),
-        ["dovecot_doveadm_password: (values not shown)", "at each reading", "as one in ansible-vault"]),
-    "no certificate": (
-        variables(dovecot_tls_cert=""),
-        ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
+        ["dovecot_doveadm_password: (values not shown)", "at each reading", "as one in ansible-vault"],
+    ),
+    "no certificate": (variables(dovecot_tls_cert=""), ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
     "a certificate with its key": (
         variables(dovecot_tls_cert=COMBINED),
-        ["dovecot_tls_cert: (value not shown) has a private key in it", "the key in dovecot_tls_key"]),
+        ["dovecot_tls_cert: (value not shown) has a private key in it", "the key in dovecot_tls_key"],
+    ),
     "a user with an unknown partition": (
         variables(dovecot_users=[user(partition="z")]),
-        ["dovecot_users: zoe@example.org has the partition 'z'", "set it to one of a, b"]),
+        ["dovecot_users: zoe@example.org has the partition 'z'", "set it to one of a, b"],
+    ),
     "a user without partition": (
         variables(dovecot_users=[{"name": "zoe@example.org", "password": user()["password"]}]),
-        ["dovecot_users: zoe@example.org has no partition", "set partition to one of a, b"]),
+        ["dovecot_users: zoe@example.org has no partition", "set partition to one of a, b"],
+    ),
     "a user listed twice": (
         variables(dovecot_users=[user(), user(name="Zoe@Example.org")]),
-        ["dovecot_users: Zoe@Example.org is listed twice", "remove one"]),
+        ["dovecot_users: Zoe@Example.org is listed twice", "remove one"],
+    ),
     "a user name that would break the file": (
         variables(dovecot_users=[user(name="zoe:x")]),
-        ["dovecot_users: item 1 has the name 'zoe:x'", "without spaces, colons"]),
+        ["dovecot_users: item 1 has the name 'zoe:x'", "without spaces, colons"],
+    ),
     "a password that is not a hash": (
         variables(dovecot_users=[user(password="correct-horse-battery")]),
-        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
+        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"],
+    ),
     "a password that is marked as plain": (
         variables(dovecot_users=[user(password="{PLAIN}correct-horse-battery")]),
-        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"]),
+        ["dovecot_users: the password of zoe@example.org (not shown) is not a hash", "doveadm pw"],
+    ),
     "a noreplicate that is neither true nor false": (
         variables(dovecot_users=[user(noreplicate="maybe")]),
-        ["dovecot_users: item 1 (zoe@example.org) has the noreplicate 'maybe' which is neither true nor false"]),
+        ["dovecot_users: item 1 (zoe@example.org) has the noreplicate 'maybe' which is neither true nor false"],
+    ),
     "a SASL listener where any password is right": (
         variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
-        ["dovecot_settings: service auth/inet_listener sasl of director1, director2 says OK to any password",
-         "open relay", "there is one that judges, at dovecot_sasl_port"]),
+        [
+            "dovecot_settings: service auth/inet_listener sasl of director1, director2 says OK to any password",
+            "open relay",
+            "there is one that judges, at dovecot_sasl_port",
+        ],
+    ),
     "a shared quota dictionary": (
         variables(dovecot_backend_quota="dict:User quota::proxy::quota"),
-        ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"]),
+        ["dovecot_backend_quota: 'dict:User quota::proxy::quota' with dovecot_replicated", "use 'count:User quota'"],
+    ),
     "a shared quota dictionary among the settings": (
         variables(dovecot_settings={"plugin": {"quota": "dict:User quota::proxy::quota"}}),
-        ["dovecot_settings: plugin/quota", "use 'count:User quota'"]),
+        ["dovecot_settings: plugin/quota", "use 'count:User quota'"],
+    ),
     "Maildir": (
         variables(dovecot_backend_mail_location="maildir:~/Maildir"),
-        ["dovecot_backend_mail_location: 'maildir:~/Maildir' with dovecot_replicated", "GUIDs conflict",
-         "dovecot_replication_allow_maildir: true"]),
+        [
+            "dovecot_backend_mail_location: 'maildir:~/Maildir' with dovecot_replicated",
+            "GUIDs conflict",
+            "dovecot_replication_allow_maildir: true",
+        ],
+    ),
     "replication_sync_timeout": (
         variables(dovecot_settings={"replication_sync_timeout": 2}),
-        ["dovecot_settings: replication_sync_timeout (2)", "crashes the replicator", "remove it"]),
+        ["dovecot_settings: replication_sync_timeout (2)", "crashes the replicator", "remove it"],
+    ),
     "a dsync namespace that does not exist": (
         variables(dovecot_replication_dsync_parameters="-d -n INBOX -N"),
-        ["dovecot_replication_dsync_parameters: '-n INBOX'", "names no namespace", "remove it"]),
+        ["dovecot_replication_dsync_parameters: '-n INBOX'", "names no namespace", "remove it"],
+    ),
 }
 
 
 PAIR_REFUSALS = {
     "a service address that is a node's": (
         variables(dovecot_vip="198.51.100.32/24"),
-        ["dovecot_vip: 198.51.100.32 is the address of mail2 too", "must be an address that no node has"]),
+        ["dovecot_vip: 198.51.100.32 is the address of mail2 too", "must be an address that no node has"],
+    ),
     "a service address outside of the nodes' network": (
         variables(dovecot_vip="203.0.113.10/24"),
-        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"]),
+        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"],
+    ),
     "a service address outside of the nodes' network though routed": (
         variables(dovecot_vip="203.0.113.10/24", dovecot_allow_routed=True),
-        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"]),
+        ["dovecot_address: 198.51.100.31 of mail1 is outside of the VIP's network 203.0.113.0/24", "correct one of them"],
+    ),
     "a service address for two pairs": (
         another_pair,
-        ["dovecot_vip: '198.51.100.10/24' with the partitions a, b", "add these, or leave dovecot_vip out"]),
+        ["dovecot_vip: '198.51.100.10/24' with the partitions a, b", "add these, or leave dovecot_vip out"],
+    ),
     "a service address for a single server": (
         pair_that_is_none,
-        ["dovecot_vip: '198.51.100.10/24' has no node that could hold it", "only a replicated pair"]),
+        ["dovecot_vip: '198.51.100.10/24' has no node that could hold it", "only a replicated pair"],
+    ),
     "a preferred node that is none of the two": (
         variables(dovecot_service_address_preferred="mail3"),
-        ["dovecot_service_address_preferred: 'mail3' cannot hold the VIP", "set it to one of mail1, mail2"]),
+        ["dovecot_service_address_preferred: 'mail3' cannot hold the VIP", "set it to one of mail1, mail2"],
+    ),
     "different users on the two nodes": (
         a_user_on_one_node_only,
-        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"],
+    ),
     "different users on the two nodes by a template": (
         a_user_on_one_node_only_by_a_template,
-        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"]),
+        ["dovecot_users: partition 'pair' has zoe@example.org only for mail2", "set dovecot_users once, for their group"],
+    ),
     "names that are templates": (
         names_that_are_templates,
-        ["dovecot_users: partition 'pair' has mail1@example.org only for mail1", "set dovecot_users once, for their group"]),
+        ["dovecot_users: partition 'pair' has mail1@example.org only for mail1", "set dovecot_users once, for their group"],
+    ),
     "tcps without an authority": (
         variables(dovecot_replication_transport="tcps"),
-        ["dovecot_replication_ca: missing", "or dovecot_replication_ca_file"]),
+        ["dovecot_replication_ca: missing", "or dovecot_replication_ca_file"],
+    ),
     "a path for the authority": (
         variables(dovecot_replication_transport="tcps", dovecot_replication_ca="/etc/ssl/ca.pem"),
-        ["dovecot_replication_ca: (value not shown) is no PEM text", "use dovecot_replication_ca_file"]),
+        ["dovecot_replication_ca: (value not shown) is no PEM text", "use dovecot_replication_ca_file"],
+    ),
     "an authority with its key": (
         variables(dovecot_replication_transport="tcps", dovecot_replication_ca=COMBINED),
-        ["dovecot_replication_ca: (value not shown) has a private key in it", "keep its key away from the nodes"]),
+        ["dovecot_replication_ca: (value not shown) has a private key in it", "keep its key away from the nodes"],
+    ),
     "a partner given by hand": (
         variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12345"}}),
-        ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"]),
+        ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"],
+    ),
 }
 
 
@@ -350,19 +409,32 @@ def a_pair_behind_proxies(inventory):
 
 
 def proxies_beside_directors(inventory):
-    inventory.groups["dovecot_directors"] = {"hosts": {
-        "director1": {"ansible_host": "198.51.100.26"}, "director2": {"ansible_host": "198.51.100.27"}}}
+    inventory.groups["dovecot_directors"] = {
+        "hosts": {"director1": {"ansible_host": "198.51.100.26"}, "director2": {"ansible_host": "198.51.100.27"}}
+    }
 
 
 def ldap(**fields):
-    given = {"driver": "ldap", "uris": ["ldaps://198.51.100.61"], "base": "dc=example,dc=org", "home_server": "mailHost",
-             **fields}
+    given = {
+        "driver": "ldap",
+        "uris": ["ldaps://198.51.100.61"],
+        "base": "dc=example,dc=org",
+        "home_server": "mailHost",
+        **fields,
+    }
     return variables(dovecot_user_databases=[{key: value for key, value in given.items() if value is not None}])
 
 
 def pgsql(**fields):
-    given = {"driver": "pgsql", "hosts": ["198.51.100.62"], "database": "mail", "user": "dovecot", "password": "secret",
-             "home_server": "partition", **fields}
+    given = {
+        "driver": "pgsql",
+        "hosts": ["198.51.100.62"],
+        "database": "mail",
+        "user": "dovecot",
+        "password": "secret",
+        "home_server": "partition",
+        **fields,
+    }
     return variables(dovecot_user_databases=[{key: value for key, value in given.items() if value is not None}])
 
 
@@ -377,79 +449,107 @@ OWN_QUERIES = {
 PARTITIONED_REFUSALS = {
     "both forms at once": (
         both_forms_at_once,
-        ["dovecot_implicit_proxies: holds a1, b1, c1 beside dovecot_proxies with proxy1, proxy2", "empty one of the two"]),
+        ["dovecot_implicit_proxies: holds a1, b1, c1 beside dovecot_proxies with proxy1, proxy2", "empty one of the two"],
+    ),
     "a proxy that is a backend too": (
         a_proxy_that_is_a_backend_too,
-        ["a1 is backend and proxy at once", "one of these groups only"]),
+        ["a1 is backend and proxy at once", "one of these groups only"],
+    ),
     "a pair behind proxies": (
         a_pair_behind_proxies,
-        ["dovecot_partition: partition 'a' has 2 nodes (a1, a2), but a proxy sends users to one address", "put directors"]),
+        ["dovecot_partition: partition 'a' has 2 nodes (a1, a2), but a proxy sends users to one address", "put directors"],
+    ),
     "a SASL listener where any password is right": (
         variables(dovecot_settings={"service auth": {"inet_listener sasl": {"port": 12346}}}),
-        ["dovecot_settings: service auth/inet_listener sasl of proxy1, proxy2 says OK to any password",
-         "open relay", "there is one that judges, at dovecot_sasl_port"]),
+        [
+            "dovecot_settings: service auth/inet_listener sasl of proxy1, proxy2 says OK to any password",
+            "open relay",
+            "there is one that judges, at dovecot_sasl_port",
+        ],
+    ),
     "proxies beside directors": (
         proxies_beside_directors,
-        ["dovecot_proxies: proxy1, proxy2 beside the directors director1, director2", "use directors where"]),
+        ["dovecot_proxies: proxy1, proxy2 beside the directors director1, director2", "use directors where"],
+    ),
     "an unknown driver": (
         variables(dovecot_user_databases=[{"driver": "oracle"}]),
-        ["dovecot_user_databases: item 1 has the driver 'oracle', which is unknown", "one of passwd_file, ldap, pgsql"]),
+        ["dovecot_user_databases: item 1 has the driver 'oracle', which is unknown", "one of passwd_file, ldap, pgsql"],
+    ),
     "a key that no driver has": (
         ldap(url="ldap://198.51.100.61"),
-        ["dovecot_user_databases: ldap: 'url' is unknown there", "use auth_bind, base"]),
+        ["dovecot_user_databases: ldap: 'url' is unknown there", "use auth_bind, base"],
+    ),
     "the authority of a directory with its key": (
         ldap(ca=COMBINED),
-        ["dovecot_user_databases: ldap: ca: (value not shown) has a private key in it", "keep its key elsewhere"]),
+        ["dovecot_user_databases: ldap: ca: (value not shown) has a private key in it", "keep its key elsewhere"],
+    ),
     "a filter without the user": (
         ldap(filter="(objectClass=inetOrgPerson)"),
-        ["dovecot_user_databases: ldap: filter: '(objectClass=inetOrgPerson)' does not contain the user", "put %u"]),
+        ["dovecot_user_databases: ldap: filter: '(objectClass=inetOrgPerson)' does not contain the user", "put %u"],
+    ),
     "a query without the user": (
         pgsql(password_query="SELECT password, host FROM users", home_server=None),
-        ["dovecot_user_databases: pgsql: password_query: 'SELECT password, host FROM users' does not contain the user"]),
+        ["dovecot_user_databases: pgsql: password_query: 'SELECT password, host FROM users' does not contain the user"],
+    ),
     "a query that does not tell the host": (
         pgsql(password_query="SELECT password FROM users WHERE name = '%u'", home_server=None),
-        ["dovecot_user_databases: pgsql: password_query: returns no host, but the proxies need it"]),
+        ["dovecot_user_databases: pgsql: password_query: returns no host, but the proxies need it"],
+    ),
     "no iteration": (
         ldap(iterate_filter=""),
-        ["dovecot_user_databases: ldap: iterate_filter: is empty", "nobody could list the users"]),
+        ["dovecot_user_databases: ldap: iterate_filter: is empty", "nobody could list the users"],
+    ),
     "STARTTLS": (
         ldap(uris=["ldap://198.51.100.61"]),
-        ["dovecot_user_databases: ldap: uris: 'ldap://198.51.100.61' would have to be asked by STARTTLS", "use ldaps://"]),
+        ["dovecot_user_databases: ldap: uris: 'ldap://198.51.100.61' would have to be asked by STARTTLS", "use ldaps://"],
+    ),
     "a part of three queries": (
         pgsql(password_query="SELECT password, host FROM users WHERE name = '%u'"),
-        ["dovecot_user_databases: pgsql: password_query: given without user_query, iterate_query: give all three"]),
+        ["dovecot_user_databases: pgsql: password_query: given without user_query, iterate_query: give all three"],
+    ),
     "a query of one's own that does not judge what a mail server asks": (
         pgsql(**OWN_QUERIES),
-        ["dovecot_user_databases: pgsql: sasl_password_query: missing beside a password_query of your own",
-         "or set dovecot_sasl_port: 0"]),
+        [
+            "dovecot_user_databases: pgsql: sasl_password_query: missing beside a password_query of your own",
+            "or set dovecot_sasl_port: 0",
+        ],
+    ),
     "a query for mail servers with which any password is right": (
         pgsql(**OWN_QUERIES, sasl_password_query="SELECT 'y' AS nopassword, name AS user FROM users WHERE name = '%u'"),
-        ["dovecot_user_databases: pgsql: sasl_password_query: returns nopassword", "open relay"]),
+        ["dovecot_user_databases: pgsql: sasl_password_query: returns nopassword", "open relay"],
+    ),
     "a bind without its password": (
         ldap(bind_dn="cn=dovecot,dc=example,dc=org"),
-        ["dovecot_user_databases: ldap: bind_password is missing", "cn=dovecot"]),
-    "a database without its password": (
-        pgsql(password=None),
-        ["dovecot_user_databases: pgsql: password is missing", "set it"]),
+        ["dovecot_user_databases: ldap: bind_password is missing", "cn=dovecot"],
+    ),
+    "a database without its password": (pgsql(password=None), ["dovecot_user_databases: pgsql: password is missing", "set it"]),
     "no home server": (
         ldap(home_server=None),
-        ["dovecot_user_databases: ldap: home_server is missing, but there are the partitions a, b, c", "name the attribute"]),
+        ["dovecot_user_databases: ldap: home_server is missing, but there are the partitions a, b, c", "name the attribute"],
+    ),
     "home servers of which one means no partition": (
         variables(dovecot_home_servers={"mail1": "a", "mail2": "b", "mail3": "z"}),
-        ["dovecot_home_servers: 'mail3' means the partition 'z', which no backend has", "set it to one of a, b, c"]),
+        ["dovecot_home_servers: 'mail3' means the partition 'z', which no backend has", "set it to one of a, b, c"],
+    ),
     "a home server attribute without a value for one partition": (
         variables(dovecot_home_servers={"mail1": "a", "mail2": "b"}),
-        ["dovecot_home_servers: no value means c, so that nobody could live there", "add one"]),
+        ["dovecot_home_servers: no value means c, so that nobody could live there", "add one"],
+    ),
     "a master user without his secret": (
         variables(dovecot_proxy_login="master"),
-        ["dovecot_proxy_master_password: is missing", "generate one"]),
+        ["dovecot_proxy_master_password: is missing", "generate one"],
+    ),
     "a master user with another secret at each reading": (
-        variables(dovecot_proxy_login="master",
-                  dovecot_proxy_master_password="{{ lookup('ansible.builtin.password', '/dev/null chars=ascii_letters') }}"),
-        ["dovecot_proxy_master_password: (values not shown)", "all nodes share it"]),
+        variables(
+            dovecot_proxy_login="master",
+            dovecot_proxy_master_password="{{ lookup('ansible.builtin.password', '/dev/null chars=ascii_letters') }}",
+        ),
+        ["dovecot_proxy_master_password: (values not shown)", "all nodes share it"],
+    ),
     "a partition in dovecot_users that has no node": (
         variables(dovecot_users=[user(partition="z")]),
-        ["dovecot_users: zoe@example.org has the partition 'z', which no backend has"]),
+        ["dovecot_users: zoe@example.org has the partition 'z', which no backend has"],
+    ),
 }
 
 
@@ -497,61 +597,77 @@ def two_partitions_in_one_folder(inventory):
 SHARED_REFUSALS = {
     "shared storage that is replicated": (
         shared_storage_that_is_replicated,
-        ["dovecot_shared_storage: mail1 is in dovecot_replicated too", "take it out of one of the two groups"]),
+        ["dovecot_shared_storage: mail1 is in dovecot_replicated too", "take it out of one of the two groups"],
+    ),
     "a backend of the partition that has its own storage": (
         a_backend_of_the_partition_that_has_its_own_storage,
-        ["dovecot_shared_storage: of partition 'shared' it holds mail1, mail2, but not mail3", "add all nodes"]),
+        ["dovecot_shared_storage: of partition 'shared' it holds mail1, mail2, but not mail3", "add all nodes"],
+    ),
     "shared storage on a director": (
         a_director_that_shares_storage,
-        ["inventory groups: director1 is backend and director at once", "put it into one of these groups only"]),
-    "two NFS servers": (
-        two_nfs_servers,
-        ["dovecot_nfs_servers: holds nfs1, nfs2, but one server has the mail: leave one"]),
+        ["inventory groups: director1 is backend and director at once", "put it into one of these groups only"],
+    ),
+    "two NFS servers": (two_nfs_servers, ["dovecot_nfs_servers: holds nfs1, nfs2, but one server has the mail: leave one"]),
     "an NFS server that is a director": (
         an_nfs_server_that_is_a_director,
-        ["dovecot_nfs_servers: director1 is server and director too", "put it into this group only"]),
+        ["dovecot_nfs_servers: director1 is server and director too", "put it into this group only"],
+    ),
     "no source": (
         no_nfs_server,
-        ["dovecot_shared_storage_source: missing for mail1, mail2: set it to what is mounted, as nfs.example.org:/srv/mail"]),
+        ["dovecot_shared_storage_source: missing for mail1, mail2: set it to what is mounted, as nfs.example.org:/srv/mail"],
+    ),
     "two sources in a partition": (
         two_sources_in_a_partition,
-        ["dovecot_shared_storage_source: differs within partition 'shared'", "'198.51.100.72:/srv/mail' on mail2", "set it"]),
+        ["dovecot_shared_storage_source: differs within partition 'shared'", "'198.51.100.72:/srv/mail' on mail2", "set it"],
+    ),
     "two partitions in one folder": (
         two_partitions_in_one_folder,
-        ["'198.51.100.71:/srv/mail' would have the mail of partition 'shared' and of 'other': set another"]),
+        ["'198.51.100.71:/srv/mail' would have the mail of partition 'shared' and of 'other': set another"],
+    ),
     "no type": (
         variables(dovecot_shared_storage_type=""),
-        ["dovecot_shared_storage_type: missing for mail1, mail2: set it to one of nfs, ocfs2, gfs2, glusterfs, cephfs"]),
+        ["dovecot_shared_storage_type: missing for mail1, mail2: set it to one of nfs, ocfs2, gfs2, glusterfs, cephfs"],
+    ),
     "an unknown type": (
         variables(dovecot_shared_storage_type="smb"),
-        ["dovecot_shared_storage_type: 'smb' of mail1, mail2 is unknown: set it to one of nfs"]),
+        ["dovecot_shared_storage_type: 'smb' of mail1, mail2 is unknown: set it to one of nfs"],
+    ),
     "a soft mount": (
         variables(dovecot_shared_storage_mount_options=["nfsvers=4.2", "soft"]),
-        ["dovecot_shared_storage_mount_options: 'soft' of mail1, mail2", "mail is lost: use hard"]),
+        ["dovecot_shared_storage_mount_options: 'soft' of mail1, mail2", "mail is lost: use hard"],
+    ),
     "locks that stay on the node": (
         variables(dovecot_shared_storage_mount_options=["nfsvers=3", "local_lock=all"]),
-        ["dovecot_shared_storage_mount_options: 'local_lock=all'", "indexes break: leave it out"]),
+        ["dovecot_shared_storage_mount_options: 'local_lock=all'", "indexes break: leave it out"],
+    ),
     "options that are no list": (
         variables(dovecot_shared_storage_mount_options="hard,noatime"),
-        ["dovecot_shared_storage_mount_options: 'hard,noatime' is no list: write one an item"]),
+        ["dovecot_shared_storage_mount_options: 'hard,noatime' is no list: write one an item"],
+    ),
     "an mdbox": (
         variables(dovecot_backend_mail_location="mdbox:~/mdbox"),
-        ["dovecot_backend_mail_location: 'mdbox:~/mdbox' of mail1, mail2 on shared storage", "use sdbox:~/sdbox or maildir"]),
+        ["dovecot_backend_mail_location: 'mdbox:~/mdbox' of mail1, mail2 on shared storage", "use sdbox:~/sdbox or maildir"],
+    ),
     "the flags of a dbox on the node's own disk": (
         variables(dovecot_shared_storage_index_dir="/var/lib/indexes"),
-        ["dovecot_shared_storage_index_dir: '/var/lib/indexes'", "the flags of a dbox are in its indexes alone", "use maildir"]),
+        ["dovecot_shared_storage_index_dir: '/var/lib/indexes'", "the flags of a dbox are in its indexes alone", "use maildir"],
+    ),
     "a lock method that there is not": (
         variables(dovecot_shared_storage_lock_method="dotlock"),
-        ["dovecot_shared_storage_lock_method: 'dotlock' of mail1, mail2 is unknown: set it to fcntl or flock"]),
+        ["dovecot_shared_storage_lock_method: 'dotlock' of mail1, mail2 is unknown: set it to fcntl or flock"],
+    ),
     "a setting that breaks indexes": (
         variables(dovecot_settings={"mmap_disable": False}),
-        ["dovecot_settings: mmap_disable (no) of mail1 breaks indexes on nfs behind directors: remove it, the role sets yes"]),
+        ["dovecot_settings: mmap_disable (no) of mail1 breaks indexes on nfs behind directors: remove it, the role sets yes"],
+    ),
     "a lease that is too short": (
         variables(dovecot_nfs_server_lease_time=5),
-        ["dovecot_nfs_server_lease_time: '5' of nfs1 is no number of seconds from 10 to 3600"]),
+        ["dovecot_nfs_server_lease_time: '5' of nfs1 is no number of seconds from 10 to 3600"],
+    ),
     "an export that is everything": (
         variables(dovecot_nfs_server_export="/"),
-        ["dovecot_nfs_server_export: '/' of nfs1 is no path of a folder", "write it as /srv/mail"]),
+        ["dovecot_nfs_server_export: '/' of nfs1 is no path of a folder", "write it as /srv/mail"],
+    ),
 }
 
 
@@ -564,22 +680,28 @@ def test_of_shared_storage_is_refused(case, tmp_path):
 def test_glusterfs_needs_directors(tmp_path):
     inventory = Inventory(tmp_path, "shared_storage_simple")
     assert_refused(
-        inventory, variables(dovecot_shared_storage_type="glusterfs", dovecot_shared_storage_source="198.51.100.31:/mail"),
-        ["dovecot_shared_storage_type: 'glusterfs' of mail1, mail2 without directors", "put directors before the backends"])
+        inventory,
+        variables(dovecot_shared_storage_type="glusterfs", dovecot_shared_storage_source="198.51.100.31:/mail"),
+        ["dovecot_shared_storage_type: 'glusterfs' of mail1, mail2 without directors", "put directors before the backends"],
+    )
 
 
 def test_a_maildir_needs_directors(tmp_path):
     assert_refused(
-        Inventory(tmp_path, "shared_storage_simple"), variables(dovecot_backend_mail_location="maildir:~/Maildir"),
-        ["dovecot_backend_mail_location: 'maildir:~/Maildir' of mail1, mail2 without directors", "use sdbox:~/sdbox"])
+        Inventory(tmp_path, "shared_storage_simple"),
+        variables(dovecot_backend_mail_location="maildir:~/Maildir"),
+        ["dovecot_backend_mail_location: 'maildir:~/Maildir' of mail1, mail2 without directors", "use sdbox:~/sdbox"],
+    )
 
 
 @pytest.mark.parametrize("variable", ["index_dir", "volatile_dir"])
 def test_without_directors_nothing_is_on_the_nodes_own_disk(variable, tmp_path):
     inventory = Inventory(tmp_path, "shared_storage_simple")
     assert_refused(
-        inventory, variables(**{f"dovecot_shared_storage_{variable}": "/dev/shm/dovecot"}),
-        [f"dovecot_shared_storage_{variable}: '/dev/shm/dovecot' of mail1, mail2 without directors", "put directors before"])
+        inventory,
+        variables(**{f"dovecot_shared_storage_{variable}": "/dev/shm/dovecot"}),
+        [f"dovecot_shared_storage_{variable}: '/dev/shm/dovecot' of mail1, mail2 without directors", "put directors before"],
+    )
 
 
 def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
@@ -616,10 +738,13 @@ def test_all_mistakes_are_told_at_once_and_before_any_node_was_touched(inventory
     assert "dovecot_partition: partition 'a'" in output
 
 
-@pytest.mark.parametrize("allowed", [
-    {"dovecot_director_allow_single": True},
-    {"dovecot_backend_mail_location": "maildir:~/Maildir", "dovecot_replication_allow_maildir": True},
-])
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"dovecot_director_allow_single": True},
+        {"dovecot_backend_mail_location": "maildir:~/Maildir", "dovecot_replication_allow_maildir": True},
+    ],
+)
 def test_what_is_allowed_explicitly_goes_on_to_the_nodes(allowed, inventory):
     if "dovecot_director_allow_single" in allowed:
         single_director(inventory)

@@ -69,8 +69,25 @@ def played(script, connection, context):
 def self_signed(folder):
     """A file with a key and a certificate that nobody has to trust."""
     pem = folder / "server.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-subj", "/CN=mail.example.org", "-keyout", pem, "-out", folder / "certificate"],
-                   check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=mail.example.org",
+            "-keyout",
+            pem,
+            "-out",
+            folder / "certificate",
+        ],
+        check=True,
+        capture_output=True,
+    )
     pem.write_text(pem.read_text() + (folder / "certificate").read_text())
     return pem

@@ -71,8 +71,11 @@ def test_who_fails_twice_is_named_with_the_reason(run):
     node.differing = {"alice"}
     status, lines = run(node)
     assert status == 1
-    assert lines == ["repaired: alice", "failed: bob: no route",
-                     "full synchronisation: 1 users synchronised, 1 failed, 1 repaired, 0 s"]
+    assert lines == [
+        "repaired: alice",
+        "failed: bob: no route",
+        "full synchronisation: 1 users synchronised, 1 failed, 1 repaired, 0 s",
+    ]
 
 
 def test_who_is_not_replicated_is_left_alone(run):
@@ -84,15 +87,22 @@ def test_who_is_not_replicated_is_left_alone(run):
 def test_who_cannot_be_looked_up_fails_and_keeps_nobody_from_it(run):
     node = Node({"alice": [], "bob": [""]})
     node.fields["alice"] = 75, ""
-    assert run(node) == (1, ["failed: alice: exit status 75",
-                             "full synchronisation: 1 users synchronised, 1 failed, 0 repaired, 0 s"])
+    assert run(node) == (
+        1,
+        ["failed: alice: exit status 75", "full synchronisation: 1 users synchronised, 1 failed, 0 repaired, 0 s"],
+    )
 
 
 def test_who_was_removed_meanwhile_is_named_and_is_no_failure(run):
     node = Node({"alice": [], "bob": [""]})
     node.fields["alice"], node.listing = (67, ""), [["alice", "bob"], ["bob"]]
-    assert run(node) == (0, ["gone: alice: removed from the user database meanwhile",
-                             "full synchronisation: 1 users synchronised, 0 failed, 0 repaired, 0 s"])
+    assert run(node) == (
+        0,
+        [
+            "gone: alice: removed from the user database meanwhile",
+            "full synchronisation: 1 users synchronised, 0 failed, 0 repaired, 0 s",
+        ],
+    )
 
 
 def test_who_is_listed_still_and_is_not_found_fails(run):

@@ -17,9 +17,27 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "roles/server/templates"
 def make(folder, name):
     """A certificate with its key, as they lie side by side in a folder of certbot's archive."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["openssl", "req", "-x509", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                    "-subj", f"/CN={name}", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-                   check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-new",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            folder / "key.pem",
+            "-out",
+            folder / "cert.pem",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 
@@ -39,7 +57,8 @@ class World:
         self.point_to(self.old)
         self.program = load("server", "certificate")
         self.settings = self.program.Settings(
-            certificate=str(self.live / "cert.pem"), key=str(self.live / "key.pem"), port=993, ring=director)
+            certificate=str(self.live / "cert.pem"), key=str(self.live / "key.pem"), port=993, ring=director
+        )
         self.reloads = 0
         self.ring = [True]  # the last one stays
         self.shown = None
@@ -155,8 +174,12 @@ def test_a_director_does_not_reload_while_the_ring_is_out_of_sync(tmp_path, caps
 
 def test_directors_have_their_turns_far_from_each_other():
     def turn(name, directors, roles=("director",)):
-        timer = render("mailcluster-dovecot-certificate.timer.j2", inventory_hostname=name, __dovecot_roles=roles,
-                       __dovecot_topology={"directors": directors, "nodes": dict.fromkeys(["a1", "a2", *directors])})
+        timer = render(
+            "mailcluster-dovecot-certificate.timer.j2",
+            inventory_hostname=name,
+            __dovecot_roles=roles,
+            __dovecot_topology={"directors": directors, "nodes": dict.fromkeys(["a1", "a2", *directors])},
+        )
         return next(line for line in timer.splitlines() if line.startswith("OnCalendar="))
 
     assert [turn(name, ["d1", "d2"]) for name in ("d1", "d2")] == ["OnCalendar=*:00/15:00", "OnCalendar=*:07/15:30"]

@@ -11,8 +11,19 @@ from programs import program as load
 
 A1, A2, B1 = "a1", "a2", "b1"
 SETTINGS = {
-    "interval": 1, "timeout": 2, "fall": 3, "rise": 3, "hold": 60, "hold_timeout": 8, "port": 11143, "greeting": "* OK",
-    "farewell": "a LOGOUT", "agent_port": 12346, "sessions": [143, 110, 4190], "deliveries": [24]}
+    "interval": 1,
+    "timeout": 2,
+    "fall": 3,
+    "rise": 3,
+    "hold": 60,
+    "hold_timeout": 8,
+    "port": 11143,
+    "greeting": "* OK",
+    "farewell": "a LOGOUT",
+    "agent_port": 12346,
+    "sessions": [143, 110, 4190],
+    "deliveries": [24],
+}
 
 
 MONITOR = load("director", "monitor")

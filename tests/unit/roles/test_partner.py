@@ -58,13 +58,23 @@ class World:
             self.told.append(" ".join(words))
             return ""
         if len(words) == 1:
-            return json.dumps([{"field": "Queued 'sync' requests", "value": "7"},
-                               {"field": "Waiting 'failed' requests", "value": str(len(self.failed))}])
-        return json.dumps([
-            {"username": name, "priority": "low" if name in self.queued else "none",
-             "success sync": f"00:{(self.now - when) // 60:02.0f}:{(self.now - when) % 60:02.0f}" if when else "-",
-             "failed": "y" if name in self.failed else "-"}
-            for name, when in self.synchronised.items()])
+            return json.dumps(
+                [
+                    {"field": "Queued 'sync' requests", "value": "7"},
+                    {"field": "Waiting 'failed' requests", "value": str(len(self.failed))},
+                ]
+            )
+        return json.dumps(
+            [
+                {
+                    "username": name,
+                    "priority": "low" if name in self.queued else "none",
+                    "success sync": f"00:{(self.now - when) // 60:02.0f}:{(self.now - when) % 60:02.0f}" if when else "-",
+                    "failed": "y" if name in self.failed else "-",
+                }
+                for name, when in self.synchronised.items()
+            ]
+        )
 
     def rounds(self, number=1):
         for _round in range(number):
@@ -162,9 +172,11 @@ def test_each_change_is_said_once(world):
     world.rounds(3)
     world.partner_answers = False
     world.rounds(3)
-    assert world.said == ["mail2 answers: synchronising all users",
-                          "all 2 users are synchronised with mail2, 2 s after it answered",
-                          "mail2 does not answer"]
+    assert world.said == [
+        "mail2 answers: synchronising all users",
+        "all 2 users are synchronised with mail2, 2 s after it answered",
+        "mail2 does not answer",
+    ]
 
 
 def test_without_the_vip_the_node_is_never_ahead(world):
@@ -312,8 +324,10 @@ def test_when_the_list_is_whole_again_who_was_not_in_it_is_synchronised_before_t
     assert "add -- *" in world.told
     world.synchronise("carol")
     assert not world.rounds(12)
-    assert world.said[2:] == ["doveadm user '*' lists all users, 3",
-                              "all 3 users are synchronised with mail2, 24 s after it answered"]
+    assert world.said[2:] == [
+        "doveadm user '*' lists all users, 3",
+        "all 3 users are synchronised with mail2, 24 s after it answered",
+    ]
 
 
 def test_who_is_listed_but_not_known_to_the_replicator_is_made_known(world):

@@ -27,13 +27,24 @@ def render(template, **variables):
 
 def users_conf(roles, databases=({"driver": "passwd_file"},), sasl=True, apart=True):
     return render(
-        "server/templates/12-users.conf.j2", __dovecot_roles=roles, __dovecot_is_implicit_proxy=False,
+        "server/templates/12-users.conf.j2",
+        __dovecot_roles=roles,
+        __dovecot_is_implicit_proxy=False,
         __dovecot_user_databases={"databases": _user_databases.complete(databases)},
-        __dovecot_sasl=sasl, __dovecot_sasl_apart=apart,
-        __dovecot_proxies=[], __dovecot_proxy_master={}, __dovecot_space_gate="/run/space", dovecot_sasl_port=12325,
-        dovecot_mail_uid=5000, dovecot_mail_gid=5000, dovecot_mail_home="/var/vmail",
+        __dovecot_sasl=sasl,
+        __dovecot_sasl_apart=apart,
+        __dovecot_proxies=[],
+        __dovecot_proxy_master={},
+        __dovecot_space_gate="/run/space",
+        dovecot_sasl_port=12325,
+        dovecot_mail_uid=5000,
+        dovecot_mail_gid=5000,
+        dovecot_mail_home="/var/vmail",
         dovecot_protocols=["imap", "pop3", "lmtp", "sieve"],
-        dovecot_auth_cache_size="10M", dovecot_auth_cache_ttl="5 min", dovecot_auth_cache_negative_ttl="30 s")
+        dovecot_auth_cache_size="10M",
+        dovecot_auth_cache_ttl="5 min",
+        dovecot_auth_cache_negative_ttl="30 s",
+    )
 
 
 def arguments(text):
@@ -53,7 +64,9 @@ def arguments(text):
 def test_a_director_judges_what_it_does_not_pass_on():
     text = users_conf(["server", "director"])
     assert arguments(text) == [
-        ("", "/etc/dovecot/sasl-users.passwd"), *((protocol, "/etc/dovecot/users.passwd") for protocol in PROTOCOLS)]
+        ("", "/etc/dovecot/sasl-users.passwd"),
+        *((protocol, "/etc/dovecot/users.passwd") for protocol in PROTOCOLS),
+    ]
     assert text.count("result_failure = return-fail") == len(PROTOCOLS), "those that judge would be asked after those that do not"
 
 
@@ -61,8 +74,11 @@ def test_a_proxy_holds_who_is_moved_and_asks_all_databases():
     text = users_conf(["server", "proxy"], [{"driver": "ldap"}, {"driver": "pgsql"}])
     told = arguments(text)
     assert told[:2] == [("", "/etc/dovecot/databases/ldap-sasl.conf.ext"), ("", "/etc/dovecot/databases/pgsql-sasl.conf.ext")]
-    assert told[2:5] == [("imap", "/etc/dovecot/held-users.passwd"), ("imap", "/etc/dovecot/databases/ldap.conf.ext"),
-                         ("imap", "/etc/dovecot/databases/pgsql.conf.ext")]
+    assert told[2:5] == [
+        ("imap", "/etc/dovecot/held-users.passwd"),
+        ("imap", "/etc/dovecot/databases/ldap.conf.ext"),
+        ("imap", "/etc/dovecot/databases/pgsql.conf.ext"),
+    ]
     assert len(told) == 2 + 3 * len(PROTOCOLS)
 
 
@@ -79,18 +95,32 @@ def test_without_mail_servers_nothing_listens():
 
 
 def test_mail_servers_are_told_passwords_are_right_and_no_more():
-    text = render("server/templates/sasl-users.passwd.j2", dovecot_users=[
-        {"name": "Zoe@example.org", "password": "{CRYPT}x", "partition": "a", "quota": "5G"}])
+    text = render(
+        "server/templates/sasl-users.passwd.j2",
+        dovecot_users=[{"name": "Zoe@example.org", "password": "{CRYPT}x", "partition": "a", "quota": "5G"}],
+    )
     assert "zoe@example.org:{CRYPT}x::::::\n" in text
 
 
 def firewall(sasl):
     return render(
-        "node/templates/firewall.nft.j2", __dovecot_roles=[], __dovecot_addresses=["198.51.100.21"], __dovecot_directors=[],
-        __dovecot_loadbalancers=[{"address": "198.51.100.11"}], __dovecot_vip_holders=[], __dovecot_storage_clients=[],
-        __dovecot_sasl_in_cluster=sasl, dovecot_mta_networks=["203.0.113.0/28"] if sasl else [], dovecot_sasl_port=12325,
-        dovecot_ring_port=9090, dovecot_doveadm_port=12345, dovecot_agent_port=12346, dovecot_ports={"lmtp": 24},
-        __dovecot_proxy_protocol_ports={"lmtp": 10024}, __dovecot_health_ports={"lmtp": 11024})
+        "node/templates/firewall.nft.j2",
+        __dovecot_roles=[],
+        __dovecot_addresses=["198.51.100.21"],
+        __dovecot_directors=[],
+        __dovecot_loadbalancers=[{"address": "198.51.100.11"}],
+        __dovecot_vip_holders=[],
+        __dovecot_storage_clients=[],
+        __dovecot_sasl_in_cluster=sasl,
+        dovecot_mta_networks=["203.0.113.0/28"] if sasl else [],
+        dovecot_sasl_port=12325,
+        dovecot_ring_port=9090,
+        dovecot_doveadm_port=12345,
+        dovecot_agent_port=12346,
+        dovecot_ports={"lmtp": 24},
+        __dovecot_proxy_protocol_ports={"lmtp": 10024},
+        __dovecot_health_ports={"lmtp": 11024},
+    )
 
 
 def test_mail_servers_and_load_balancers_get_through_the_firewall():
@@ -109,11 +139,18 @@ def test_without_mail_servers_the_firewall_has_no_such_port():
 def test_load_balancers_pass_mail_servers_on(sasl):
     text = render(
         "loadbalancer/templates/haproxy.cfg.j2",
-        __dovecot_sasl_in_cluster=sasl, dovecot_sasl_port=12325, dovecot_agent_port=12346,
+        __dovecot_sasl_in_cluster=sasl,
+        dovecot_sasl_port=12325,
+        dovecot_agent_port=12346,
         __dovecot_topology={"vip": {"address": "198.51.100.10"}},
         __dovecot_entry_nodes=[{"name": "director1", "address": "198.51.100.21", "roles": ["director"]}],
-        __dovecot_ports=SERVICES, dovecot_ports=dict.fromkeys(SERVICES, 1),
-        dovecot_proxy_protocol_ports=dict.fromkeys(SERVICES, 2), dovecot_health_ports=dict.fromkeys(SERVICES, 3),
-        dovecot_loadbalancer_maxconn=1, dovecot_loadbalancer_timeout="31m", dovecot_loadbalancer_hard_stop_after="12h")
+        __dovecot_ports=SERVICES,
+        dovecot_ports=dict.fromkeys(SERVICES, 1),
+        dovecot_proxy_protocol_ports=dict.fromkeys(SERVICES, 2),
+        dovecot_health_ports=dict.fromkeys(SERVICES, 3),
+        dovecot_loadbalancer_maxconn=1,
+        dovecot_loadbalancer_timeout="31m",
+        dovecot_loadbalancer_hard_stop_after="12h",
+    )
     assert ("listen sasl\n  bind 198.51.100.10:12325 transparent" in text) == sasl
     assert ("server director1 198.51.100.21:12325 check\n" in text) == sasl

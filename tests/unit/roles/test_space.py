@@ -20,18 +20,29 @@ def program(tmp_path):
 
 @pytest.fixture
 def space(program, tmp_path):
-    return program.Space(program.Settings(
-        mail="/var/vmail", reserve="1G", address="198.51.100.31", port=12346, partner="198.51.100.32", dsync_port=12345,
-        gate=str(tmp_path / "gate")))
+    return program.Space(
+        program.Settings(
+            mail="/var/vmail",
+            reserve="1G",
+            address="198.51.100.31",
+            port=12346,
+            partner="198.51.100.32",
+            dsync_port=12345,
+            gate=str(tmp_path / "gate"),
+        )
+    )
 
 
 def disk(free, total=100 * G, inodes=1000, free_inodes=900):
-    return SimpleNamespace(f_frsize=4096, f_blocks=total // 4096, f_bavail=free // 4096, f_bfree=free // 4096,
-                           f_files=inodes, f_favail=free_inodes)
+    return SimpleNamespace(
+        f_frsize=4096, f_blocks=total // 4096, f_bavail=free // 4096, f_bfree=free // 4096, f_files=inodes, f_favail=free_inodes
+    )
 
 
-@pytest.mark.parametrize(("reserve", "total", "meant"), [
-    ("1G", 100 * G, G), ("512m", 100 * G, G / 2), ("5%", 100 * G, 5 * G), ("1073741824", 100 * G, G), ("1G", G, G / 10)])
+@pytest.mark.parametrize(
+    ("reserve", "total", "meant"),
+    [("1G", 100 * G, G), ("512m", 100 * G, G / 2), ("5%", 100 * G, 5 * G), ("1073741824", 100 * G, G), ("1G", G, G / 10)],
+)
 def test_a_reserve_is_a_size_or_a_part_and_at_most_a_tenth_of_a_small_disk(program, reserve, total, meant):
     assert program.bytes_of(reserve, total) == meant
 

@@ -11,8 +11,7 @@ import yaml
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _meanings
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-FRAGMENTS = sorted(
-    path for pattern in ("[0-9][0-9]-*.conf.j2", "*.passwd.j2") for path in ROLES.glob(f"*/templates/{pattern}"))
+FRAGMENTS = sorted(path for pattern in ("[0-9][0-9]-*.conf.j2", "*.passwd.j2") for path in ROLES.glob(f"*/templates/{pattern}"))
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.S)
 # What one would have to quote.
 SIGNS = ("a #b", "$a", "</etc/a", '"a"', "a\\", " a", "a\nb")
@@ -52,4 +51,5 @@ def test_what_is_not_quoted_needs_no_quotes(file, variable):
 
 def test_all_fragments_are_looked_at():
     assert {"10-server.conf.j2", "30-backend.conf.j2", "20-replication.conf.j2", "users.passwd.j2"} <= {
-        path.name for path in FRAGMENTS}
+        path.name for path in FRAGMENTS
+    }

@@ -135,7 +135,11 @@ def test_a_file_goes_as_it_is_and_a_mapping_as_json(play):
     folder = play.templates.parent / "files"
     folder.mkdir()
     (folder / "program.py").write_text("print('{{ this is no template }}')\n")
-    play.run([{"dest": "program", "file": "program.py", "interpreter": "/bin/python", "mode": "0755"},
-              {"dest": "settings.json", "content": {"port": "{{ 11000 + 143 }}", "names": "{{ ['a'] }}"}}])
+    play.run(
+        [
+            {"dest": "program", "file": "program.py", "interpreter": "/bin/python", "mode": "0755"},
+            {"dest": "settings.json", "content": {"port": "{{ 11000 + 143 }}", "names": "{{ ['a'] }}"}},
+        ]
+    )
     assert (play.root / "out/program").read_text() == "#!/bin/python\nprint('{{ this is no template }}')\n"
     assert json.loads((play.root / "out/settings.json").read_text()) == {"port": 11143, "names": ["a"]}

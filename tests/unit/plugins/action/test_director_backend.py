@@ -14,8 +14,15 @@ DIFF = {"before": "100", "after": "0"}
 
 
 def waiting(left, commands=()):
-    return {"failed": True, "error": "timed_out", "changed": bool(commands), "commands": list(commands), "diff": DIFF,
-            "remaining": left, "counted": "sessions"}
+    return {
+        "failed": True,
+        "error": "timed_out",
+        "changed": bool(commands),
+        "commands": list(commands),
+        "diff": DIFF,
+        "remaining": left,
+        "counted": "sessions",
+    }
 
 
 def done(*commands):
@@ -52,8 +59,10 @@ def drain(monkeypatch):
 def test_it_is_over_when_nobody_has_a_session(drain):
     result, calls, shown = drain([waiting(2, [UPDATE]), waiting(1), done(FLUSH)], flush="kick")
     assert calls == [(5, "none")] * 3
-    assert shown == ["director1: 2 of its sessions left on 198.51.100.31, 55 s to go",
-                     "director1: 1 of its sessions left on 198.51.100.31, 50 s to go"]
+    assert shown == [
+        "director1: 2 of its sessions left on 198.51.100.31, 55 s to go",
+        "director1: 1 of its sessions left on 198.51.100.31, 50 s to go",
+    ]
     assert (result["changed"], result["commands"], result["diff"]) == (True, [UPDATE, FLUSH], DIFF)
 
 

@@ -13,9 +13,11 @@ LOGIN = "VERSION\tdoveadm-server\t1\t2\nPLAIN\t" + base64.b64encode(b"\0doveadm\
 WELCOME = b"VERSION\tdoveadm-client\t1\t2\n-\n"
 WHO = "\t\twho"
 NOBODY = b"\x00\x00\x00\x00\x03\n+\n"
-THREE_USERS = (b"\x00\x00\x00\x00!carol\t1\tpop3\t(15260)\t(127.0.0.1)\t"
-               b"\x00\x00\x00\x003alice@example.org\t2\timap\t(15256 15257)\t(127.0.0.1)\t"
-               b"\x00\x00\x00\x00\x1fbob\t1\timap\t(15258)\t(127.0.0.1)\t\x00\x00\x00\x00\x03\n+\n")
+THREE_USERS = (
+    b"\x00\x00\x00\x00!carol\t1\tpop3\t(15260)\t(127.0.0.1)\t"
+    b"\x00\x00\x00\x003alice@example.org\t2\timap\t(15256 15257)\t(127.0.0.1)\t"
+    b"\x00\x00\x00\x00\x1fbob\t1\timap\t(15258)\t(127.0.0.1)\t\x00\x00\x00\x00\x03\n+\n"
+)
 
 
 class Settings:
@@ -29,15 +31,19 @@ class Settings:
         return self.values[name]
 
 
-@pytest.mark.parametrize(("steps", "sessions"), [
-    ([WELCOME, LOGIN, b"+\n", WHO, NOBODY], 0),
-    ([WELCOME, LOGIN, b"+\n", WHO, THREE_USERS], 4),
-    ([WELCOME, LOGIN, b"+\n", WHO, THREE_USERS[:50], 0.1, THREE_USERS[50:]], 4),
-    ([LOGIN, WELCOME + b"-\n"], None),
-    ([WELCOME, LOGIN, b"+\n", WHO, b"\n-NOREPLY\n"], None),
-    ([], None),
-    ([3], None),
-], ids=["nobody", "some", "in two pieces", "wrong password", "refused", "closed", "hangs"])
+@pytest.mark.parametrize(
+    ("steps", "sessions"),
+    [
+        ([WELCOME, LOGIN, b"+\n", WHO, NOBODY], 0),
+        ([WELCOME, LOGIN, b"+\n", WHO, THREE_USERS], 4),
+        ([WELCOME, LOGIN, b"+\n", WHO, THREE_USERS[:50], 0.1, THREE_USERS[50:]], 4),
+        ([LOGIN, WELCOME + b"-\n"], None),
+        ([WELCOME, LOGIN, b"+\n", WHO, b"\n-NOREPLY\n"], None),
+        ([], None),
+        ([3], None),
+    ],
+    ids=["nobody", "some", "in two pieces", "wrong password", "refused", "closed", "hangs"],
+)
 def test_what_a_backend_says(steps, sessions):
     with serving(Script(*steps)) as port:
         assert sessions_at(Settings(port), "127.0.0.1", seconds=1) == sessions

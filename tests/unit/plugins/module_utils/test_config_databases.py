@@ -59,20 +59,23 @@ def test_a_right_file_is_read_to_its_end_and_nothing_is_said_of_it(name):
     assert databases.END in recorded(name)[1]
 
 
-@pytest.mark.parametrize(("name", "line", "words"), [
-    ("ldap_unknown_setting", 3, "Unknown setting: fou"),
-    ("ldap_scope", 3, "Unknown scope option 'foo'"),
-    ("ldap_tls_require_cert", 1, "Unknown tls_require_cert value 'perhaps'"),
-    ("ldap_boolean", 4, "Invalid boolean: maybe"),
-    ("ldap_number", 3, "Invalid number: three"),
-    ("ldap_no_base", None, "No base given"),
-    ("sql_broken_line", 4, "Expecting '='"),
-    ("sql_unknown_setting", 3, "Unknown setting: user_qerry"),
-    ("sql_no_driver", None, f"driver not set in configuration file {SQL}"),
-    ("sql_unknown_driver", None, "Unknown database driver 'postgres'"),
-    ("mysql_connect", None, "Unknown connect string: pasword"),
-    ("mysql_blank", None, "Missing value in connect string: zwei"),
-])
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("ldap_unknown_setting", 3, "Unknown setting: fou"),
+        ("ldap_scope", 3, "Unknown scope option 'foo'"),
+        ("ldap_tls_require_cert", 1, "Unknown tls_require_cert value 'perhaps'"),
+        ("ldap_boolean", 4, "Invalid boolean: maybe"),
+        ("ldap_number", 3, "Invalid number: three"),
+        ("ldap_no_base", None, "No base given"),
+        ("sql_broken_line", 4, "Expecting '='"),
+        ("sql_unknown_setting", 3, "Unknown setting: user_qerry"),
+        ("sql_no_driver", None, f"driver not set in configuration file {SQL}"),
+        ("sql_unknown_driver", None, "Unknown database driver 'postgres'"),
+        ("mysql_connect", None, "Unknown connect string: pasword"),
+        ("mysql_blank", None, "Missing value in connect string: zwei"),
+    ],
+)
 def test_a_wrong_file_is_refused_in_dovecots_words_with_its_line(name, line, words):
     (problem,) = found(name)
     assert (problem.message, problem.line, problem.absent) == (words, line, False)
@@ -84,11 +87,14 @@ def test_a_line_that_is_cut_is_refused_though_dovecot_only_warns():
     assert problem.message.startswith("Ambiguous '#' character in line") and problem.line == 3
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("ldap_not_installed", "Debian's package dovecot-ldap brings it"),
-    ("pgsql_not_installed", "Debian's package dovecot-pgsql brings it"),
-    ("missing_file", "No such file or directory"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ldap_not_installed", "Debian's package dovecot-ldap brings it"),
+        ("pgsql_not_installed", "Debian's package dovecot-pgsql brings it"),
+        ("missing_file", "No such file or directory"),
+    ],
+)
 def test_what_the_host_lacks_is_told_as_such(name, words):
     (problem,) = found(name)
     assert words in problem.message and problem.absent
@@ -109,7 +115,10 @@ def test_the_end_comes_after_the_file():
     text = databases.configuration("ldap", "/t" + LDAP, {"userdb", "passdb"}, "/t")
     config = doveconf.parse(text)
     assert [(section.kind, section.settings["driver"]) for section in config.sections] == [
-        ("passdb", "ldap"), ("userdb", "ldap"), ("userdb", databases.END)]
+        ("passdb", "ldap"),
+        ("userdb", "ldap"),
+        ("userdb", databases.END),
+    ]
     assert config.settings["base_dir"] == "/t", "it would write into the folder of the Dovecot that runs"
 
 
@@ -138,10 +147,17 @@ def judged(tmp_path):
             (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path[1:]).write_bytes(text)
         programs = Programs(tmp_path, name)
-        tree = Staged(tree=str(tmp_path), files=staged, removed=set(), secrets=[LDAP], describe=lambda path: "role server",
-                      live=lambda path: path)
+        tree = Staged(
+            tree=str(tmp_path),
+            files=staged,
+            removed=set(),
+            secrets=[LDAP],
+            describe=lambda path: "role server",
+            live=lambda path: path,
+        )
         warnings = validate(tree, ["dovecot"], programs, lambda program: True, check_mode)
         return programs, warnings
+
     return judge
 
 
@@ -157,14 +173,14 @@ def test_the_staged_file_is_judged_away_from_the_running_dovecot(judged, tmp_pat
 def test_a_refusal_names_path_line_and_kind_and_shows_no_secret(judged):
     with pytest.raises(ConfigError) as error:
         judged("ldap_scope")
-    assert error.value.message == (
-        f"{LDAP} line 3 (role server): Unknown scope option (the line is secret, not shown).")
+    assert error.value.message == (f"{LDAP} line 3 (role server): Unknown scope option (the line is secret, not shown).")
 
 
 def test_a_package_that_a_deployment_would_bring_is_no_refusal_in_check_mode(judged):
     dummy, warnings = judged("ldap_not_installed", check_mode=True)
     assert warnings == [
-        f"{LDAP} needs Dovecot's driver for ldap, which is not installed. Debian's package dovecot-ldap brings it."]
+        f"{LDAP} needs Dovecot's driver for ldap, which is not installed. Debian's package dovecot-ldap brings it."
+    ]
     with pytest.raises(ConfigError, match="package dovecot-ldap brings it"):
         judged("ldap_not_installed")
 

@@ -31,9 +31,7 @@ class Transcript:
     def __init__(self, name):
         text = (TRANSCRIPTS / (name + ".txt")).read_text()
         self.conf = text.split("### doveconf", 1)[0].removeprefix("### conf\n")
-        runs = re.findall(
-            r"^### (doveconf [^\n]*): (\d+)\n(.*?)^### stderr\n(.*?)(?=^### doveconf|\Z)", text, re.S | re.M
-        )
+        runs = re.findall(r"^### (doveconf [^\n]*): (\d+)\n(.*?)^### stderr\n(.*?)(?=^### doveconf|\Z)", text, re.S | re.M)
         self.runs = {argv: (int(rc), out, err) for argv, rc, out, err in runs}
 
     def run(self, argv, **dummy):
@@ -75,11 +73,14 @@ def test_a_refusal_is_one_problem_in_terms_of_the_live_path(name, path, line, wo
     assert TREE not in problems[0].message
 
 
-@pytest.mark.parametrize(("name", "path", "line", "words"), [
-    ("late_setting", FRAGMENT, 4, "imap_idle_notify_interval would not change the setting inside an earlier filter"),
-    ("obsolete_setting", FRAGMENT, 2, "mail_log_max_lines_per_sec has been removed. Remove it."),
-    ("ssl_for_a_part", doveconf.MAIN, None, "SSL is disabled because global ssl=no"),
-])
+@pytest.mark.parametrize(
+    ("name", "path", "line", "words"),
+    [
+        ("late_setting", FRAGMENT, 4, "imap_idle_notify_interval would not change the setting inside an earlier filter"),
+        ("obsolete_setting", FRAGMENT, 2, "mail_log_max_lines_per_sec has been removed. Remove it."),
+        ("ssl_for_a_part", doveconf.MAIN, None, "SSL is disabled because global ssl=no"),
+    ],
+)
 def test_a_warning_that_a_setting_does_nothing_is_a_refusal(name, path, line, words):
     check = dovecot.Check(Transcript(name).run, TREE, set())
     dummy, problems = check.doveconf("-x", "-n", "-P")
@@ -155,12 +156,7 @@ def test_what_is_printed_is_what_is_parsed(outer, inner):
 
 
 def installed(directory):
-    names = [
-        "lib10_quota_plugin.so",
-        "lib15_notify_plugin.so",
-        "lib20_replication_plugin.so",
-        "lib11_imap_quota_plugin.so",
-    ]
+    names = ["lib10_quota_plugin.so", "lib15_notify_plugin.so", "lib20_replication_plugin.so", "lib11_imap_quota_plugin.so"]
     return ["lib90_sieve_imapsieve_plugin.so"] if directory.endswith("/sieve") else names
 
 
@@ -219,9 +215,7 @@ def test_a_protocol_without_its_program():
 
 def test_an_account_that_does_not_exist():
     transcript = Transcript("accepted")
-    found = list(
-        rules.account_problems(transcript.parsed, lambda name: False, lambda name: False, transcript.contents)
-    )
+    found = list(rules.account_problems(transcript.parsed, lambda name: False, lambda name: False, transcript.contents))
     assert [problem.message for problem in found] == [
         "user of service auth / unix_listener auth-userdb is 'nosuchuser', and there is no such user on this host"
     ]
@@ -309,12 +303,7 @@ def test_without_a_main_file_there_is_nothing_to_check(tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "word", "line"),
-    [
-        ("mail_plugins", "quota", 2),
-        ("ssl_cert", "/etc/a.crt", 3),
-        ("user", "vmail", None),
-        ("mail_plugins", "imap", None),
-    ],
+    [("mail_plugins", "quota", 2), ("ssl_cert", "/etc/a.crt", 3), ("user", "vmail", None), ("mail_plugins", "imap", None)],
 )
 def test_where_a_word_is_written(setting, word, line):
     contents = {"/x": "mail_plugins = imap_quota\n  mail_plugins = a quota b\nssl_cert = </etc/a.crt\nuser = vmailer\n"}
@@ -363,9 +352,7 @@ def test_a_pair_that_fits(tmp_path):
 
 def test_a_pair_that_does_not_fit(tmp_path):
     dummy, problems = pair(tmp_path, "</a.crt", "</b.key", {"a.crt": "K", "b.key": "L"})
-    assert problems == [
-        "the certificate /a.crt (ssl_cert) does not belong to the private key /b.key: their public keys differ."
-    ]
+    assert problems == ["the certificate /a.crt (ssl_cert) does not belong to the private key /b.key: their public keys differ."]
 
 
 @pytest.mark.parametrize(

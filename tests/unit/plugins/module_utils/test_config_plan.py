@@ -82,10 +82,7 @@ CONTENT = st.binary(max_size=2)
 
 
 @given(
-    st.dictionaries(PATHS, CONTENT),
-    st.dictionaries(PATHS, CONTENT),
-    st.dictionaries(PATHS, ROLES),
-    st.none() | st.sets(ROLES),
+    st.dictionaries(PATHS, CONTENT), st.dictionaries(PATHS, CONTENT), st.dictionaries(PATHS, ROLES), st.none() | st.sets(ROLES)
 )
 def test_done_once_there_is_nothing_more_to_do(contents, live, roles_of, roles):
     wanted = {path: Wanted(content) for path, content in contents.items()}

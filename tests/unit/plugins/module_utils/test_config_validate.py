@@ -46,10 +46,7 @@ def test_a_problem_in_words():
 
 def test_where_a_file_comes_from():
     wanted = {"/a": Wanted(b"", source="template a.j2"), "/b": Wanted(b"")}
-    manifest = {
-        "/c": {"role": "server", "sha256": digest(b"ours")},
-        "/d": {"role": "server", "sha256": digest(b"ours")},
-    }
+    manifest = {"/c": {"role": "server", "sha256": digest(b"ours")}, "/d": {"role": "server", "sha256": digest(b"ours")}}
     current = {"/c": OnDisk(b"ours"), "/d": OnDisk(b"edited")}
 
     def origin(path):
@@ -64,8 +61,13 @@ def test_where_a_file_comes_from():
 
 def call(commands, run, find=lambda program: True, check_mode=False):
     staged = validate.Staged(
-        tree="/t", files={"/etc/h.cfg": b"bad\n", SECRET: b"password geheimnis\n"}, removed=set(), secrets=[SECRET],
-        describe=lambda path: "r", live=lambda path: path)
+        tree="/t",
+        files={"/etc/h.cfg": b"bad\n", SECRET: b"password geheimnis\n"},
+        removed=set(),
+        secrets=[SECRET],
+        describe=lambda path: "r",
+        live=lambda path: path,
+    )
     return validate.validate(staged, commands, run, find, check_mode)
 
 
@@ -78,9 +80,7 @@ def test_a_command_runs_on_the_tree_without_a_shell():
 def test_its_refusal_names_live_paths_and_no_secret():
     with pytest.raises(ConfigError) as error:
         call(["haproxy -c -f {tree}/etc/h.cfg"], lambda argv: (1, "out", "[/t/etc/h.cfg:1] : geheimnis\n\n"))
-    assert error.value.message == (
-        "'haproxy -c -f /etc/h.cfg' ended with exit status 1:\n[/etc/h.cfg:1] : ********\nout"
-    )
+    assert error.value.message == ("'haproxy -c -f /etc/h.cfg' ended with exit status 1:\n[/etc/h.cfg:1] : ********\nout")
     assert error.value.details["problems"] == [error.value.message]
 
 

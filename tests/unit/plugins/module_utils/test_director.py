@@ -46,7 +46,9 @@ def test_the_forecast_of_a_plan_is_the_declared_state(restore):
     current = {A2: live(tag="b"), B1: live()}
     after = _director.apply_plan(_director.plan(desired, current, True, restore), current)
     assert {host: (b["tag"], b["weight"], b["state"]) for host, b in after.items()} == {
-        A1: ("a", 100, "up"), A2: ("a", 30, "down")}
+        A1: ("a", 100, "up"),
+        A2: ("a", 30, "down"),
+    }
 
 
 def test_what_is_declared_as_it_was_left_is_not_reported_as_kept():
@@ -71,7 +73,13 @@ def test_the_last_backend_of_a_tag_is_protected():
 def test_addresses_ranges_and_names_of_the_configuration():
     text = "198.51.100.31@a 198.51.100.41-198.51.100.43@b 2001:db8::1 my-host@c"
     assert _director.parse_configured(text, lambda name: f"address of {name}") == {
-        A1: "a", B1: "b", "198.51.100.42": "b", "198.51.100.43": "b", "2001:db8::1": "", "address of my-host": "c"}
+        A1: "a",
+        B1: "b",
+        "198.51.100.42": "b",
+        "198.51.100.43": "b",
+        "2001:db8::1": "",
+        "address of my-host": "c",
+    }
 
 
 class Moody:
@@ -84,8 +92,11 @@ class Moody:
 
     def __call__(self, argv, _seconds):
         if argv[1:3] == ["-f", "json"]:
-            return 0, ('[{"director ip":"198.51.100.21","port":"9090","type":"self","last failed":"never",'
-                       '"status":"ring synced"}]'), ""
+            return (
+                0,
+                ('[{"director ip":"198.51.100.21","port":"9090","type":"self","last failed":"never","status":"ring synced"}]'),
+                "",
+            )
         self.told.append(argv)
         return self.answers.pop(0)
 

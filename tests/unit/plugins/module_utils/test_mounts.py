@@ -41,13 +41,16 @@ def test_the_last_of_several_mounts_counts():
     assert mount_point_of(hidden, "/var/vmail/example.org") == ("/var/vmail", "tmpfs")
 
 
-@pytest.mark.parametrize(("path", "point"), [
-    ("/srv/mail", ("/", "ext4")),
-    ("/", ("/", "ext4")),
-    ("/var/vmail", ("/var/vmail", "nfs4")),
-    ("/var/vmail/example.org", ("/var/vmail", "nfs4")),
-    ("/var/vmail2", ("/", "ext4")),
-])
+@pytest.mark.parametrize(
+    ("path", "point"),
+    [
+        ("/srv/mail", ("/", "ext4")),
+        ("/", ("/", "ext4")),
+        ("/var/vmail", ("/var/vmail", "nfs4")),
+        ("/var/vmail/example.org", ("/var/vmail", "nfs4")),
+        ("/var/vmail2", ("/", "ext4")),
+    ],
+)
 def test_the_file_system_that_has_a_folder(path, point):
     assert mount_point_of(MOUNTINFO, path) == point
 

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import (
-    _director,
-    _mailbox,
-    _replicator,
-    _values,
-)
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _mailbox, _replicator, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
     Doveadm,
     DoveadmError,
@@ -28,8 +23,14 @@ ROWS = {
     "user": {"status": "198.51.100.31", "expires": "2026-11-24 19:15:32", "hashed": "198.51.100.31", "initial-config": ""},
     "map": {"user": "alice", "hash": "4227319470", "mail server ip": "198.51.100.31", "expire time": "2026-11-24 19:15:32"},
     "sessions": {"username": "alice", "service": "imap", "src-ip": "192.0.2.1", "dest-ip": "198.51.100.31", "dest-port": "143"},
-    "replicated": {"username": "alice", "priority": "none", "fast sync": "00:00:40", "full sync": "100:00:42",
-                   "success sync": "-", "failed": "y"},
+    "replicated": {
+        "username": "alice",
+        "priority": "none",
+        "fast sync": "00:00:40",
+        "full sync": "100:00:42",
+        "success sync": "-",
+        "failed": "y",
+    },
     "summary": {"field": "Queued 'sync' requests", "value": "0"},
     "connections": {"username": "alice", "type": "normal", "status": "Waiting"},
     "path": {"path": "/var/vmail/a/mdbox/mailboxes/INBOX/dbox-Mails"},
@@ -51,7 +52,9 @@ PARSERS = {
 }
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 def parsed(name, stdout):
@@ -97,11 +100,17 @@ def test_what_is_printed_today_is_understood(name):
     assert not isinstance(parsed(name, json.dumps([ROWS[name]])), OutputError)
 
 
-@pytest.mark.parametrize(("printed", "age"), [
-    ("-", None), ("00:00:40", 40), ("100:00:42", 360042),
-    # doveadm took the time before the replicator finished this user
-    ("00:00:-1", 0), ("00:-1:-5", 0),
-])
+@pytest.mark.parametrize(
+    ("printed", "age"),
+    [
+        ("-", None),
+        ("00:00:40", 40),
+        ("100:00:42", 360042),
+        # doveadm took the time before the replicator finished this user
+        ("00:00:-1", 0),
+        ("00:-1:-5", 0),
+    ],
+)
 def test_ages_of_a_user(printed, age):
     users = parsed("replicated", json.dumps([{**ROWS["replicated"], "success sync": printed}]))
     assert users["alice"].success == age
@@ -122,6 +131,7 @@ def test_any_failure_has_a_message_of_one_line_and_a_kind(stderr, rc, stdout):
 def test_any_configured_list_is_a_result_or_a_typed_error(text):
     def resolve(name):
         raise InvalidValue(name)
+
     try:
         _director.parse_configured(text, resolve)
     except InvalidValue:
@@ -159,5 +169,6 @@ def test_any_user_is_itself_or_a_refusal(text):
 def test_a_name_with_two_addresses_is_ambiguous():
     def two(_name, _port):
         return [(2, 1, 6, "", ("198.51.100.31", 0)), (2, 1, 6, "", ("198.51.100.32", 0))]
+
     with pytest.raises(InvalidValue, match="198.51.100.31, 198.51.100.32: give the one that the directors know"):
         _values.address_of("host", "mail.example.org", two)

@@ -45,19 +45,28 @@ def test_a_listener_for_the_proxy_protocol_gets_its_header_first(service, certif
     assert failure_of(service, [header, *HEALTHY[service]], certificate, proxy_protocol=True) is None
 
 
-@pytest.mark.parametrize(("service", "script", "words"), [
-    ("imap", [b"* BYE Too many connections\r\n"], "port N (imap, STARTTLS): its greeting is '* BYE Too many connections'"),
-    ("imap", [IMAP, "a STARTTLS", b"a BAD TLS support isn't enabled.\r\n"],
-     "port N (imap, STARTTLS): its answer to a STARTTLS is 'a BAD TLS support isn't enabled.'"),
-    ("imap", [IMAP, "a STARTTLS", b"a OK Begin TLS negotiation now.\r\n* BYE [UNAVAILABLE] TLS initialization failed.\r\n"],
-     "port N (imap, STARTTLS): the TLS handshake failed: "),
-    ("imaps", [], "port N (imap, TLS): the TLS handshake failed: "),
-    ("pop3", [b"* OK IMAP here\r\n"], "port N (pop3, STARTTLS): its greeting is '* OK IMAP here'"),
-    ("lmtp", [b"421 4.3.2 Too busy\r\n"], "port N (lmtp): its greeting is '421 4.3.2 Too busy'"),
-    ("lmtp", [], "port N (lmtp): the connection was closed in place of its greeting"),
-    ("sieve", [b'"SIEVE" "fileinto"\r\nBYE "Not now."\r\n'], "port N (sieve, STARTTLS): its greeting is 'BYE \"Not now.\"'"),
-    ("lmtp", [LMTP, "QUIT"], "port N (lmtp): the connection was closed in place of its answer to QUIT"),
-])
+@pytest.mark.parametrize(
+    ("service", "script", "words"),
+    [
+        ("imap", [b"* BYE Too many connections\r\n"], "port N (imap, STARTTLS): its greeting is '* BYE Too many connections'"),
+        (
+            "imap",
+            [IMAP, "a STARTTLS", b"a BAD TLS support isn't enabled.\r\n"],
+            "port N (imap, STARTTLS): its answer to a STARTTLS is 'a BAD TLS support isn't enabled.'",
+        ),
+        (
+            "imap",
+            [IMAP, "a STARTTLS", b"a OK Begin TLS negotiation now.\r\n* BYE [UNAVAILABLE] TLS initialization failed.\r\n"],
+            "port N (imap, STARTTLS): the TLS handshake failed: ",
+        ),
+        ("imaps", [], "port N (imap, TLS): the TLS handshake failed: "),
+        ("pop3", [b"* OK IMAP here\r\n"], "port N (pop3, STARTTLS): its greeting is '* OK IMAP here'"),
+        ("lmtp", [b"421 4.3.2 Too busy\r\n"], "port N (lmtp): its greeting is '421 4.3.2 Too busy'"),
+        ("lmtp", [], "port N (lmtp): the connection was closed in place of its greeting"),
+        ("sieve", [b'"SIEVE" "fileinto"\r\nBYE "Not now."\r\n'], "port N (sieve, STARTTLS): its greeting is 'BYE \"Not now.\"'"),
+        ("lmtp", [LMTP, "QUIT"], "port N (lmtp): the connection was closed in place of its answer to QUIT"),
+    ],
+)
 def test_a_service_that_serves_nobody(service, script, words):
     assert failure_of(service, script).startswith(words)
 
@@ -65,13 +74,13 @@ def test_a_service_that_serves_nobody(service, script, words):
 def test_a_port_that_is_closed():
     with serving(Script()) as port:
         pass
-    failure, = failures([Trial("dovecot.service", "127.0.0.1", port, "imap", False)], 5)
+    (failure,) = failures([Trial("dovecot.service", "127.0.0.1", port, "imap", False)], 5)
     assert "Connection refused" in failure.words
     assert not failure.slow
 
 
 def test_a_service_that_says_nothing_is_slow():
     with serving(Script(3)) as port:
-        failure, = failures([Trial("dovecot.service", "127.0.0.1", port, "imap", True)], 1)
+        (failure,) = failures([Trial("dovecot.service", "127.0.0.1", port, "imap", True)], 1)
     assert str(failure) == f"port {port} (imap, STARTTLS, PROXY protocol): no answer within 1 s"
     assert failure.slow

@@ -37,8 +37,15 @@ class Node:
 
 
 def present(node):
-    params = {"user": "*", "state": "present", "full": False, "priority": "low", "max_age": 60, "wait": False,
-              "socket_path": None}
+    params = {
+        "user": "*",
+        "state": "present",
+        "full": False,
+        "priority": "low",
+        "max_age": 60,
+        "wait": False,
+        "socket_path": None,
+    }
     return replicator_user.converge(node.doveadm(), params, False)
 
 
@@ -78,8 +85,11 @@ def list_users(node):
 @pytest.mark.parametrize("work", [present, purge, list_users])
 def test_a_list_that_is_cut_is_not_taken_for_the_whole(work):
     node = Node(rc=0)
-    node.answer_of_list = 75, "alice\n", ("Error: auth-master: userdb list: User listing returned failure\n"
-                                          "Fatal: user listing failed\n")
+    node.answer_of_list = (
+        75,
+        "alice\n",
+        ("Error: auth-master: userdb list: User listing returned failure\nFatal: user listing failed\n"),
+    )
     with pytest.raises(_doveadm.UserListIncomplete, match="size limit .* must be raised for Dovecot's account"):
         work(node)
     assert node.told == []

@@ -89,9 +89,7 @@ class Host:
         return answer
 
     def kernel(self):
-        ports = [
-            port for name, ports in self.ports.items() if self.units[name]["ActiveState"] == "active" for port in ports
-        ]
+        ports = [port for name, ports in self.ports.items() if self.units[name]["ActiveState"] == "active" for port in ports]
         lines = [f"   0: 00000000:{port:04X} 00000000:0000 0A 0 0 0" for port in ports]
         self.write("/proc/net/tcp", "\n".join(["  sl  local_address", *lines]) + "\n")
 
@@ -126,9 +124,7 @@ class Host:
         if unit["Type"] == "oneshot":
             return ""
         if verb == "reload-or-restart" and unit["ActiveState"] == "active":
-            self.log = RELOADING + (
-                "master: Error: service(x): listen failed\n" if "BADLY" in (self.read(CONF) or "") else ""
-            )
+            self.log = RELOADING + ("master: Error: service(x): listen failed\n" if "BADLY" in (self.read(CONF) or "") else "")
             return "Job failed." if "BAD!" in (self.read(CONF) or "") else ""
         unit["ActiveState"] = "failed" if bad else "active"
         unit["Result"] = "exit-code" if bad else "success"
@@ -165,11 +161,7 @@ class Host:
         assert words == ("-f", "json", "director", "ring", "status")
         status = self.rings.pop(0) if len(self.rings) > 1 else self.rings[0]
         if status is None:
-            return (
-                75,
-                "",
-                "doveadm(root): Fatal: connect(/run/dovecot/director-admin) failed: No such file or directory",
-            )
+            return (75, "", "doveadm(root): Fatal: connect(/run/dovecot/director-admin) failed: No such file or directory")
         columns = {"director ip": "198.51.100.21", "port": "9090", "last failed": "never"}
         return 0, json.dumps([{**columns, "type": "self", "status": status}]), ""
 
@@ -241,10 +233,7 @@ def test_check_mode_before_the_packages_are_there(host):
 
 @pytest.mark.parametrize(
     ("unit", "words"),
-    [
-        ({"name": "nope.service"}, "there is no unit nope.service"),
-        ({"name": "masked.service"}, "masked.service is masked"),
-    ],
+    [({"name": "nope.service"}, "there is no unit nope.service"), ({"name": "masked.service"}, "masked.service is masked")],
 )
 def test_units_that_cannot_be_handled(host, unit, words):
     host.add("masked.service", "inactive", "masked", load="masked")
@@ -328,7 +317,8 @@ def test_a_service_that_does_not_serve_is_taken_back(host):
         served(host, port)
     assert error.value.message.startswith(
         f"dovecot.service does not serve clients at 127.0.0.1: port {port} (lmtp): its greeting is '421 4.3.2 Too busy'. "
-        "The previous configuration is back in force")
+        "The previous configuration is back in force"
+    )
     assert host.read(CONF) == "old"
     assert host.told == ["reload-or-restart " + DOVECOT] * 2
     assert host.now < 7, "a wrong answer that stays is no reason for patience"

@@ -22,13 +22,16 @@ class Ring:
         self.told = []
 
     def __call__(self, argv, _seconds):
-        words = argv[argv.index("director") + 1:]
+        words = argv[argv.index("director") + 1 :]
         if words[0] == "ring":
-            rows = [{"director ip": "198.51.100.21", "port": "9090", "type": "self", "last failed": "never",
-                     "status": "ring synced"}]
+            rows = [
+                {"director ip": "198.51.100.21", "port": "9090", "type": "self", "last failed": "never", "status": "ring synced"}
+            ]
         elif words[0] == "status":
-            rows = [{"mail server ip": host, "tag": "a", "vhosts": str(weight), "state": "up", "state changed": "-",
-                     "users": users} for host, weight, users in ((HOST, self.weight, str(len(self.users))), (PARTNER, 100, "0"))]
+            rows = [
+                {"mail server ip": host, "tag": "a", "vhosts": str(weight), "state": "up", "state changed": "-", "users": users}
+                for host, weight, users in ((HOST, self.weight, str(len(self.users))), (PARTNER, 100, "0"))
+            ]
         elif words[0] == "map":
             rows = self.users
         else:
@@ -45,10 +48,20 @@ class Ring:
 @pytest.fixture
 def drain(tmp_path):
     """A function: drains the backend, which has the given numbers of sessions, one after the other."""
+
     def run(sessions, **params):
         ring = Ring()
-        defaults = {"host": HOST, "state": "drained", "tag": None, "weight": None, "drain_timeout": 60, "flush": "none",
-                    "force": False, "socket_path": None, "state_dir": str(tmp_path)}
+        defaults = {
+            "host": HOST,
+            "state": "drained",
+            "tag": None,
+            "weight": None,
+            "drain_timeout": 60,
+            "flush": "none",
+            "force": False,
+            "socket_path": None,
+            "state_dir": str(tmp_path),
+        }
         remaining = list(sessions)
 
         def found(_doveadm, _host):

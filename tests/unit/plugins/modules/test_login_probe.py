@@ -26,8 +26,9 @@ def any_certificate(monkeypatch):
 
 def probed(script, certificate, protocol="pop3"):
     with serving(Script(*script), certificate=certificate) as port:
-        return probe({"host": "127.0.0.1", "port": port, "protocol": protocol, "user": "u", "password": "p", "ca_file": None,
-                      "timeout": 5})
+        return probe(
+            {"host": "127.0.0.1", "port": port, "protocol": protocol, "user": "u", "password": "p", "ca_file": None, "timeout": 5}
+        )
 
 
 def test_by_pop3_the_messages_are_counted(certificate):
@@ -35,11 +36,14 @@ def test_by_pop3_the_messages_are_counted(certificate):
     assert probed(script, certificate) == 3
 
 
-@pytest.mark.parametrize(("script", "words"), [
-    ([TLS, b"-ERR Not now\r\n"], "no POP3S connection to 127.0.0.1:"),
-    ([*POP3, b"-ERR [AUTH] Authentication failed.\r\n"], "refused the login of u: "),
-    ([*POP3, b"+OK Logged in.\r\n", "STAT", b"-ERR Internal error.\r\n"], "did not open the INBOX of u: "),
-])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ([TLS, b"-ERR Not now\r\n"], "no POP3S connection to 127.0.0.1:"),
+        ([*POP3, b"-ERR [AUTH] Authentication failed.\r\n"], "refused the login of u: "),
+        ([*POP3, b"+OK Logged in.\r\n", "STAT", b"-ERR Internal error.\r\n"], "did not open the INBOX of u: "),
+    ],
+)
 def test_the_step_that_failed_is_named(script, words, certificate):
     with pytest.raises(ProbeFailed, match=words.replace(".", r"\.")):
         probed(script, certificate)

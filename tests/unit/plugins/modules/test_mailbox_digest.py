@@ -12,6 +12,7 @@ USERS = ["alice", "bob", "carol", "dave"]
 
 def node(mail, noreplicate=()):
     """A node that has I(mail): user to the lines that doveadm prints of the folders."""
+
     def runner(argv, _seconds):
         words = argv[1:]
         if words[:2] == ["user", "-f"]:
@@ -21,6 +22,7 @@ def node(mail, noreplicate=()):
         assert words[:5] == ["-f", "tab", "mailbox", "status", "-u"]
         lines = mail[words[5]]
         return (75, "", "Error: Mailbox is locked") if lines is None else (0, lines, "")
+
     return Doveadm(runner)
 
 
@@ -66,6 +68,7 @@ def test_mail_that_never_rests_is_read_at_several_moments():
     class Busy(dict):
         def __getitem__(self, user):
             return next(box)
+
     slept = []
     doveadm = node(Busy(alice=""))
     doveadm.sleep = slept.append

@@ -10,25 +10,25 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils import _node a
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
 
 
-@pytest.mark.parametrize("debian, upstream", [
-    ("1:2.3.19.1+dfsg1-2.1+deb12u7", "2.3.19.1"),
-    ("2.4.1+dfsg1-6", "2.4.1"),
-    ("(none)", None),
-    ("", None),
-    (None, None),
-])
+@pytest.mark.parametrize(
+    "debian, upstream",
+    [("1:2.3.19.1+dfsg1-2.1+deb12u7", "2.3.19.1"), ("2.4.1+dfsg1-6", "2.4.1"), ("(none)", None), ("", None), (None, None)],
+)
 def test_the_upstream_version_of_a_debian_version(debian, upstream):
     assert node_info.upstream_version(debian) == upstream
 
 
-@pytest.mark.parametrize("system, release, series", [
-    ("debian", "12", "2.3.0"),
-    ("debian", "13", "2.4.0"),
-    ("ubuntu", "24.04", "2.3.0"),
-    ("ubuntu", "26.04", "2.4.0"),
-    ("debian", "", None),
-    ("fedora", "40", None),
-])
+@pytest.mark.parametrize(
+    "system, release, series",
+    [
+        ("debian", "12", "2.3.0"),
+        ("debian", "13", "2.4.0"),
+        ("ubuntu", "24.04", "2.3.0"),
+        ("ubuntu", "26.04", "2.4.0"),
+        ("debian", "", None),
+        ("fedora", "40", None),
+    ],
+)
 def test_the_series_of_a_release_without_package_lists(system, release, series):
     assert node_info.version_of_release({"ID": system, "VERSION_ID": release}) == series
 
@@ -39,19 +39,24 @@ def test_quotes_of_os_release_are_removed():
 
 
 def test_loopback_and_link_local_addresses_are_left_out():
-    listing = json.dumps([
-        {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "scope": "host"}]},
-        {"ifname": "eth0", "addr_info": [{"local": "198.51.100.31", "scope": "global"},
-                                         {"local": "fe80::1", "scope": "link"}]},
-    ])
+    listing = json.dumps(
+        [
+            {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "scope": "host"}]},
+            {
+                "ifname": "eth0",
+                "addr_info": [{"local": "198.51.100.31", "scope": "global"}, {"local": "fe80::1", "scope": "link"}],
+            },
+        ]
+    )
     assert node_info.interface_addresses(listing) == [("eth0", "198.51.100.31")]
 
 
 def test_the_states_of_units_are_told_apart_by_their_blocks():
-    shown = ("Id=dovecot.service\nActiveState=active\nUnitFileState=enabled\n\n"
-             "Id=missing.service\nActiveState=inactive\nUnitFileState=\n")
-    assert node_info.parse_units(shown) == {
-        "dovecot.service": ("active", "enabled"), "missing.service": ("inactive", "")}
+    shown = (
+        "Id=dovecot.service\nActiveState=active\nUnitFileState=enabled\n\n"
+        "Id=missing.service\nActiveState=inactive\nUnitFileState=\n"
+    )
+    assert node_info.parse_units(shown) == {"dovecot.service": ("active", "enabled"), "missing.service": ("inactive", "")}
 
 
 MASTER = "dovecot_proxy_master_password"
@@ -60,8 +65,11 @@ DEPLOYED = [
     (MASTER, "proxy-master.passwd", "# Ansible managed\nproxy:{PLAIN}S3cret-1::::::allow_real_nets=::1\n"),
     (MASTER, "users.passwd", "al:{CRYPT}x::::::host=::1 master=proxy pass=S3cret-1 proxy=y\n"),
     (MASTER, "databases/ldap.conf.ext", "dnpass=no\npass_attrs = mail=user,=master=proxy,=pass=S3cret-1,=x=y\n"),
-    (MASTER, "databases/pgsql.conf.ext",
-     "connect = host=db password=no\npassword_query = SELECT name AS \"user\", 'y' AS nopassword, 'S3cret-1' AS pass FROM a\n"),
+    (
+        MASTER,
+        "databases/pgsql.conf.ext",
+        "connect = host=db password=no\npassword_query = SELECT name AS \"user\", 'y' AS nopassword, 'S3cret-1' AS pass FROM a\n",
+    ),
 ]
 
 
@@ -92,12 +100,15 @@ def test_node_and_controller_digest_alike_and_otherwise_in_each_run():
 NOON = 1795780800  # 2026-11-27 12:00 UTC
 
 
-@pytest.mark.parametrize("printed, expected", [
-    ("notAfter=Dec 18 12:00:00 2026 GMT\n", {"until": "2026-12-18", "days": 21}),
-    ("notAfter=Nov 27 11:59:59 2026 GMT\n", {"until": "2026-11-27", "days": -1}),
-    ("notAfter=Dec  1 11:59:59 2026 GMT\n", {"until": "2026-12-01", "days": 3}),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    "printed, expected",
+    [
+        ("notAfter=Dec 18 12:00:00 2026 GMT\n", {"until": "2026-12-18", "days": 21}),
+        ("notAfter=Nov 27 11:59:59 2026 GMT\n", {"until": "2026-11-27", "days": -1}),
+        ("notAfter=Dec  1 11:59:59 2026 GMT\n", {"until": "2026-12-01", "days": 3}),
+        ("", None),
+    ],
+)
 def test_until_when_a_certificate_is_valid(printed, expected):
     assert node_info.expiry(printed, NOON) == expected
 
@@ -109,7 +120,9 @@ def test_settings_of_the_kernel(tmp_path):
     ours = tmp_path / "ours.conf"
     names = ["fs.inotify.max_user_instances", "fs.file-max", "net.unknown"]
     assert node_info.kernel(names, str(tmp_path), str(ours)) == {
-        "fs.inotify.max_user_instances": {"value": "128", "ours": False}, "fs.file-max": {"value": "100", "ours": False}}
+        "fs.inotify.max_user_instances": {"value": "128", "ours": False},
+        "fs.file-max": {"value": "100", "ours": False},
+    }
     ours.write_text("# fs.file-max\nfs.inotify.max_user_instances = 128\n")
     assert node_info.kernel(names, str(tmp_path), str(ours))["fs.inotify.max_user_instances"] == {"value": "128", "ours": True}
     assert not node_info.kernel(names, str(tmp_path), str(ours))["fs.file-max"]["ours"]

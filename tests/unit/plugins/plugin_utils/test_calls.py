@@ -13,15 +13,23 @@ def said(hosts=("a1",), tags=("all",), own_tags=("always",)):
     return list(_calls.problems(GROUPS, {"ansible_play_hosts_all": list(hosts), "ansible_run_tags": list(tags)}, own_tags))
 
 
-@pytest.mark.parametrize("call", [
-    {}, {"tags": ["config"]}, {"tags": ["users", "verify"]}, {"tags": ["mail"], "own_tags": ["mail"]}, {"hosts": ["web1", "a2"]}])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {},
+        {"tags": ["config"]},
+        {"tags": ["users", "verify"]},
+        {"tags": ["mail"], "own_tags": ["mail"]},
+        {"hosts": ["web1", "a2"]},
+    ],
+)
 def test_a_run_that_does_something_is_let_through(call):
     assert said(**call) == []
 
 
-@pytest.mark.parametrize(("call", "expected"), [
-    ({"hosts": ["web1"]}, "--limit: web1 not in dovecot_cluster"),
-    ({"tags": ["dovecot"]}, "--tags: no task has dovecot"),
-])
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [({"hosts": ["web1"]}, "--limit: web1 not in dovecot_cluster"), ({"tags": ["dovecot"]}, "--tags: no task has dovecot")],
+)
 def test_one_that_does_nothing_is_refused(call, expected):
     assert [line for line in said(**call) if line.startswith(expected)]

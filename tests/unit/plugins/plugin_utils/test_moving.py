@@ -6,8 +6,12 @@ import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._moving import move_obstacles, move_way
 
-TOPOLOGY = {"proxies": ["proxy1"], "backends": ["a1", "b1", "c1"], "partitions": {"a": ["a1"], "b": ["b1"], "c": ["c1"]},
-            "nodes": {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(["a1", "b1", "c1"], 31)}}
+TOPOLOGY = {
+    "proxies": ["proxy1"],
+    "backends": ["a1", "b1", "c1"],
+    "partitions": {"a": ["a1"], "b": ["b1"], "c": ["c1"]},
+    "nodes": {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(["a1", "b1", "c1"], 31)},
+}
 REACHED = ["proxy1", "a1", "b1", "c1"]
 HOME = "/var/vmail/example.org/alice"
 FROM, TO = "alice@example.org::::from:::", "alice@example.org::::to:::"
@@ -27,15 +31,24 @@ def test_a_request_that_can_be_fulfilled_has_no_obstacle():
     assert request(users=[{"name": "Alice@example.org", "partition": "b"}, {"name": "bob@example.org"}]) == []
 
 
-@pytest.mark.parametrize(("changed", "words"), [
-    ({"topology": {**TOPOLOGY, "proxies": []}}, "dovecot_proxies: the cluster has no proxies"),
-    ({"user": ""}, "dovecot_move_user: not set"),
-    ({"user": "*@example.org"}, "dovecot_move_user: *@example.org is no single user"),
-    ({"to": ""}, "dovecot_move_to: (not set) is no partition, nothing was changed: give -e dovecot_move_to= with one of a, b, c"),
-    ({"to": "z"}, "dovecot_move_to: z is no partition"),
-    ({"reached": ["a1", "b1"]}, "c1, proxy1: not reached"),
-    ({"users": [{"name": "alice@example.org", "partition": "a"}]}, "is still in partition a, nothing was changed: write b there"),
-])
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"topology": {**TOPOLOGY, "proxies": []}}, "dovecot_proxies: the cluster has no proxies"),
+        ({"user": ""}, "dovecot_move_user: not set"),
+        ({"user": "*@example.org"}, "dovecot_move_user: *@example.org is no single user"),
+        (
+            {"to": ""},
+            "dovecot_move_to: (not set) is no partition, nothing was changed: give -e dovecot_move_to= with one of a, b, c",
+        ),
+        ({"to": "z"}, "dovecot_move_to: z is no partition"),
+        ({"reached": ["a1", "b1"]}, "c1, proxy1: not reached"),
+        (
+            {"users": [{"name": "alice@example.org", "partition": "a"}]},
+            "is still in partition a, nothing was changed: write b there",
+        ),
+    ],
+)
 def test_each_obstacle_of_the_request_is_told(changed, words):
     (sentence,) = request(**changed)
     assert words in sentence and "nothing was changed" in sentence
@@ -66,11 +79,14 @@ def test_a_move_to_another_place_that_was_begun_is_undone_first():
     assert found["sources"] == []
 
 
-@pytest.mark.parametrize(("knowing", "found", "words"), [
-    ([], {}, "no backend knows alice@example.org"),
-    (["b1"], {"a1": ["mail"], "c1": ["mail"]}, "the mail of alice@example.org is on a1 and c1"),
-    (["a1"], {"a1": ["bob@example.org::::from:::"]}, "bob@example.org is being moved"),
-])
+@pytest.mark.parametrize(
+    ("knowing", "found", "words"),
+    [
+        ([], {}, "no backend knows alice@example.org"),
+        (["b1"], {"a1": ["mail"], "c1": ["mail"]}, "the mail of alice@example.org is on a1 and c1"),
+        (["a1"], {"a1": ["bob@example.org::::from:::"]}, "bob@example.org is being moved"),
+    ],
+)
 def test_each_conflict_is_told(knowing, found, words):
     (sentence,) = way(knowing, **found)["obstacles"]
     assert words in sentence and "nothing was changed" in sentence

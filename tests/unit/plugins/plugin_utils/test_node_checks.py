@@ -6,9 +6,18 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _node_c
 
 
 def node(**found):
-    return {"dovecot_version": "2.3.19.1", "distribution": "Debian GNU/Linux 12 (bookworm)", "hostname": "a1",
-            "address": "198.51.100.31", "address_interface": "eth0", "addresses": ["198.51.100.31"], "filling": None,
-            "mounted_by_hand": None, "secrets": {}, **found}
+    return {
+        "dovecot_version": "2.3.19.1",
+        "distribution": "Debian GNU/Linux 12 (bookworm)",
+        "hostname": "a1",
+        "address": "198.51.100.31",
+        "address_interface": "eth0",
+        "addresses": ["198.51.100.31"],
+        "filling": None,
+        "mounted_by_hand": None,
+        "secrets": {},
+        **found,
+    }
 
 
 def test_a_debian_12_node_passes():
@@ -16,8 +25,7 @@ def test_a_debian_12_node_passes():
 
 
 def test_dovecot_2_4_is_refused_by_name_of_what_is_missing():
-    (sentence,) = _node_checks.problems(
-        {"a1": node(dovecot_version="2.4.1", distribution="Debian GNU/Linux 13 (trixie)")})
+    (sentence,) = _node_checks.problems({"a1": node(dovecot_version="2.4.1", distribution="Debian GNU/Linux 13 (trixie)")})
     assert "a1: Dovecot 2.4.1" in sentence and "neither director nor replicator" in sentence
 
 

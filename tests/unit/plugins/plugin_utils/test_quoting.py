@@ -159,16 +159,19 @@ def test_a_value_reaches_mysql_or_is_refused(value):
 # --- passwd-files, queries, filters
 
 
-@pytest.mark.parametrize(("place", "value", "words"), [
-    ("field", "{CRYPT}a:b", "a colon"),
-    ("field", "5G userdb_uid=0", "a blank"),
-    ("field", "#anna", "'#' at its begin"),
-    ("extra", "*:storage=5G userdb_uid=0", "a blank"),
-    ("sql", "a\\'b", "a backslash"),
-    ("ldap_field", "a,=uid=0", "a comma"),
-    ("word", "/etc/a#b", "'#'"),
-    ("word", "/etc/a b", "blanks"),
-])
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("field", "{CRYPT}a:b", "a colon"),
+        ("field", "5G userdb_uid=0", "a blank"),
+        ("field", "#anna", "'#' at its begin"),
+        ("extra", "*:storage=5G userdb_uid=0", "a blank"),
+        ("sql", "a\\'b", "a backslash"),
+        ("ldap_field", "a,=uid=0", "a comma"),
+        ("word", "/etc/a#b", "'#'"),
+        ("word", "/etc/a b", "blanks"),
+    ],
+)
 def test_what_would_become_something_else_is_refused(place, value, words):
     with pytest.raises(Unwritable, match=words):
         quoted(value, place)
@@ -189,12 +192,22 @@ def test_an_extra_field_may_have_colons_and_variables():
 
 def test_a_line_of_a_passwd_file():
     assert passwd_entry("Anna@example.org", "{CRYPT}x", {"userdb_quota_rule": "*:storage=5G", "proxy": "y"}) == (
-        "anna@example.org:{CRYPT}x::::::proxy=y userdb_quota_rule=*:storage=5G")
+        "anna@example.org:{CRYPT}x::::::proxy=y userdb_quota_rule=*:storage=5G"
+    )
     assert passwd_entry("anna") == "anna:::::::"
 
 
-@pytest.mark.parametrize("entry", [
-    ("a:b",), ("#anna",), ("anna\nroot", "x"), ("anna", "{PLAIN}a:b"), ("anna", "x", {"quota_rule": "5G userdb_uid=0"}), (None,)])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ("a:b",),
+        ("#anna",),
+        ("anna\nroot", "x"),
+        ("anna", "{PLAIN}a:b"),
+        ("anna", "x", {"quota_rule": "5G userdb_uid=0"}),
+        (None,),
+    ],
+)
 def test_a_user_cannot_be_given_what_belongs_to_others(entry):
     with pytest.raises(Unwritable):
         passwd_entry(*entry)

@@ -69,20 +69,25 @@ def test_everybody_fits(sessions, cores, roles):
     assert sizing(str(sessions), roles, cores) == found
 
 
-@pytest.mark.parametrize(("sessions", "roles", "widened"), [
-    (27000, DIRECTOR, False), (28000, DIRECTOR, True), (28000, ["loadbalancer"], True), (28000, BACKEND, False)])
+@pytest.mark.parametrize(
+    ("sessions", "roles", "widened"),
+    [(27000, DIRECTOR, False), (28000, DIRECTOR, True), (28000, ["loadbalancer"], True), (28000, BACKEND, False)],
+)
 def test_there_are_ports_for_what_is_passed_on(sessions, roles, widened):
     assert ("net.ipv4.ip_local_port_range" in sizing(sessions, roles)["kernel"]) == widened
 
 
-@pytest.mark.parametrize(("value", "ours", "is_set"), [
-    ("128", False, True),
-    ("6000", False, False),
-    ("8192", False, False),  # somebody wants it so
-    ("6000", True, True),  # the second run
-    ("11000", True, True),  # our own of a time with more sessions
-    ("9223372036854775807", False, False),
-])
+@pytest.mark.parametrize(
+    ("value", "ours", "is_set"),
+    [
+        ("128", False, True),
+        ("6000", False, False),
+        ("8192", False, False),  # somebody wants it so
+        ("6000", True, True),  # the second run
+        ("11000", True, True),  # our own of a time with more sessions
+        ("9223372036854775807", False, False),
+    ],
+)
 def test_the_kernel_is_given_what_it_lacks(value, ours, is_set):
     needed = {"fs.inotify.max_user_instances": 6000}
     present = {"fs.inotify.max_user_instances": {"value": value, "ours": ours}}

@@ -26,8 +26,12 @@ def table(heading):
 
 
 # what is refused, test_refusals.py looks at
-CASES = [(kind, has_directors) for kind in _storage.TYPES for has_directors in (True, False)
-         if (kind, has_directors) != ("glusterfs", False)]
+CASES = [
+    (kind, has_directors)
+    for kind in _storage.TYPES
+    for has_directors in (True, False)
+    if (kind, has_directors) != ("glusterfs", False)
+]
 
 
 @pytest.mark.parametrize("kind, has_directors", CASES)
@@ -59,7 +63,8 @@ def test_indexes_and_volatile_files_on_the_nodes_own_disk():
     assert storage("nfs", True)["mail_location"] == "sdbox:~/sdbox"
 
 
-@pytest.mark.parametrize("path, unit", [
-    ("/var/vmail", "var-vmail.mount"), ("/srv/mail-store/", "srv-mail\\x2dstore.mount"), ("/mail", "mail.mount")])
+@pytest.mark.parametrize(
+    "path, unit", [("/var/vmail", "var-vmail.mount"), ("/srv/mail-store/", "srv-mail\\x2dstore.mount"), ("/mail", "mail.mount")]
+)
 def test_the_unit_has_the_name_that_systemd_wants(path, unit):
     assert mount_unit(path) == unit

@@ -79,4 +79,6 @@ def test_the_vip_comes_apart_into_address_and_prefix():
 
 def test_overlapping_networks_are_merged_by_family():
     assert _topology.merged_networks(["198.51.100.7", "198.51.100.0/25", "2001:db8::1", "nonsense"]) == {
-        "ipv4": ["198.51.100.0/25"], "ipv6": ["2001:db8::1/128"]}
+        "ipv4": ["198.51.100.0/25"],
+        "ipv6": ["2001:db8::1/128"],
+    }

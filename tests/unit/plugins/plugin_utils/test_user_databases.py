@@ -11,19 +11,35 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf impo
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable
 
-LDAP = {"driver": "ldap", "uris": ["ldaps://ldap1", "ldaps://ldap2"], "base": "dc=example,dc=org", "bind_dn": "cn=dovecot",
-        "bind_password": "bindsecret", "home_server": "mailHost"}
-PGSQL = {"driver": "pgsql", "hosts": ["db1", "db2"], "database": "mail", "user": "dovecot", "password": "dbsecret",
-         "home_server": "partition"}
+LDAP = {
+    "driver": "ldap",
+    "uris": ["ldaps://ldap1", "ldaps://ldap2"],
+    "base": "dc=example,dc=org",
+    "bind_dn": "cn=dovecot",
+    "bind_password": "bindsecret",
+    "home_server": "mailHost",
+}
+PGSQL = {
+    "driver": "pgsql",
+    "hosts": ["db1", "db2"],
+    "database": "mail",
+    "user": "dovecot",
+    "password": "dbsecret",
+    "home_server": "partition",
+}
 MASTER = {"name": "proxy", "password": "mastersecret"}
 
 
 def topology(**groups):
     groups = {"dovecot_backends": ["a1", "b1"], **groups}
     groups["dovecot_cluster"] = sorted({name for names in groups.values() for name in names})
-    return _topology.derive(groups, {
-        name: {"address": f"198.51.100.{number}", "hostname": name, "partition": name[0] if name in ("a1", "b1") else None}
-        for number, name in enumerate(groups["dovecot_cluster"], 1)})
+    return _topology.derive(
+        groups,
+        {
+            name: {"address": f"198.51.100.{number}", "hostname": name, "partition": name[0] if name in ("a1", "b1") else None}
+            for number, name in enumerate(groups["dovecot_cluster"], 1)
+        },
+    )
 
 
 DEDICATED = topology(dovecot_proxies=["proxy1"])
@@ -42,7 +58,8 @@ def test_a_proxy_asks_a_directory_where_the_mail_is_and_leaves_the_password_to_t
     assert found["pass_attrs"] == (
         "mail=user,=nopassword=y,=proxy=y,=protocol=lmtp,=proxy_timeout=10,"
         "=host=%{if;%{ldap:mailHost};eq;a;198.51.100.1}%{if;%{ldap:mailHost};eq;b;198.51.100.2}"
-        "%{if;%{ldap:mailHost};~;^(a|b)$;;%{ldap:mailHost}.names-no-partition.user.%u.invalid.}")
+        "%{if;%{ldap:mailHost};~;^(a|b)$;;%{ldap:mailHost}.names-no-partition.user.%u.invalid.}"
+    )
     assert "home" not in found["user_attrs"], "mail could be stored on a proxy"
     assert found["iterate_filter"] == "(objectClass=inetOrgPerson)"
 
@@ -103,7 +120,8 @@ def test_of_two_directories_each_has_files_of_its_own():
     found = user_databases([dict(LDAP, ca="PEM"), dict(LDAP, ca="PEM")], DEDICATED["nodes"]["a1"], DEDICATED)["databases"]
     assert [(database["name"], database["file"], database["authority"]) for database in found] == [
         ("ldap", "/etc/dovecot/databases/ldap.conf.ext", "/etc/dovecot/databases/ldap.ca.pem"),
-        ("ldap2", "/etc/dovecot/databases/ldap2.conf.ext", "/etc/dovecot/databases/ldap2.ca.pem")]
+        ("ldap2", "/etc/dovecot/databases/ldap2.conf.ext", "/etc/dovecot/databases/ldap2.ca.pem"),
+    ]
 
 
 def test_what_was_left_out_of_a_database_is_completed():
@@ -124,10 +142,12 @@ def test_an_sql_server_tells_a_proxy_where_the_mail_is():
         "SELECT username AS \"user\", NULL AS password, 'y' AS nopassword, 'y' AS proxy, 'lmtp' AS protocol, "
         "'10' AS proxy_timeout, "
         "CASE partition WHEN 'a' THEN '198.51.100.1' WHEN 'b' THEN '198.51.100.2' "
-        "ELSE COALESCE(partition, '') || '.names-no-partition.user.%u.invalid.' END AS host FROM users WHERE username = '%u'")
+        "ELSE COALESCE(partition, '') || '.names-no-partition.user.%u.invalid.' END AS host FROM users WHERE username = '%u'"
+    )
     assert found["connect"] == (
         "host=db1,db2 dbname=mail user=dovecot password=dbsecret sslmode=verify-full "
-        "sslrootcert=/etc/ssl/certs/ca-certificates.crt tcp_user_timeout=5000")
+        "sslrootcert=/etc/ssl/certs/ca-certificates.crt tcp_user_timeout=5000"
+    )
 
 
 def test_an_sql_server_tells_a_backend_of_its_own_users():
@@ -136,7 +156,8 @@ def test_an_sql_server_tells_a_backend_of_its_own_users():
     assert found["user_query"] == (
         "SELECT '5000' AS uid, '5000' AS gid, '/var/vmail/%Ld/%Ln' AS home, "
         "CASE WHEN quota IS NOT NULL THEN '*:storage=' || quota END AS quota_rule "
-        "FROM users WHERE username = '%u' AND partition IN ('b')")
+        "FROM users WHERE username = '%u' AND partition IN ('b')"
+    )
 
 
 def test_mysql_and_sqlite_have_their_own_ways():
@@ -154,8 +175,9 @@ def test_a_password_with_a_hash_does_not_cut_off_what_demands_tls():
     assert "password='a#b\\'c\\\\' sslmode=verify-full" in found
 
 
-@pytest.mark.parametrize("database", [dict(PGSQL, password="a b"), dict(PGSQL, password="a\nuser_query = b"),
-                                      dict(LDAP, bind_password="a\nbase = b")])
+@pytest.mark.parametrize(
+    "database", [dict(PGSQL, password="a b"), dict(PGSQL, password="a\nuser_query = b"), dict(LDAP, bind_password="a\nbase = b")]
+)
 def test_a_password_that_cannot_be_written_is_not(database):
     with pytest.raises(Unwritable):
         settings(database, "a1", DEDICATED)
@@ -170,8 +192,7 @@ def test_the_master_users_password_is_no_variable_of_dovecots():
 @pytest.mark.parametrize(("verify", "last"), [(True, "ssl-verify-server-cert\n"), (False, "ssl-ca=/etc/ssl/ca.pem\n")])
 def test_tls_to_mysql_is_in_a_file_that_counts_for_each_connection(verify, last):
     database = dict(PGSQL, driver="mysql", ca_file="/etc/ssl/ca.pem", tls_verify=verify)
-    files = {file["dest"]: file["content"] for file in
-             user_databases([database], DEDICATED["nodes"]["a1"], DEDICATED)["files"]}
+    files = {file["dest"]: file["content"] for file in user_databases([database], DEDICATED["nodes"]["a1"], DEDICATED)["files"]}
     assert files["/etc/dovecot/databases/mysql.cnf"].startswith("[client]\nssl\nssl-ca=/etc/ssl/ca.pem\n")
     assert files["/etc/dovecot/databases/mysql.cnf"].endswith(last)
 
@@ -180,7 +201,8 @@ def test_several_databases_keep_their_order_and_have_files_of_their_own():
     told = user_databases([LDAP, {"driver": "passwd_file"}, LDAP, PGSQL], DEDICATED["nodes"]["a1"], DEDICATED)
     assert [database["name"] for database in told["databases"]] == ["ldap", "passwd_file", "ldap2", "pgsql"]
     assert [file["dest"] for file in told["files"]] == [
-        f"/etc/dovecot/databases/{name}.conf.ext" for name in ("ldap", "ldap2", "pgsql")]
+        f"/etc/dovecot/databases/{name}.conf.ext" for name in ("ldap", "ldap2", "pgsql")
+    ]
     assert told["packages"] == ["ca-certificates", "dovecot-ldap", "dovecot-pgsql"]
 
 
@@ -217,8 +239,7 @@ def test_for_smtp_everybodys_password_is_judged_and_nothing_else_is_told(name, c
     assert found["pass_attrs"] == "mail=user,userPassword=password"
     assert "mailHost" not in found["pass_filter"]
     found = judged(PGSQL, name, cluster, master=MASTER)
-    assert found["password_query"] == (
-        "SELECT username AS \"user\", password AS password FROM users WHERE username = '%u'")
+    assert found["password_query"] == ("SELECT username AS \"user\", password AS password FROM users WHERE username = '%u'")
     assert "user_query" not in found and "iterate_query" not in found, "Dovecot warns of what it does not use"
 
 

@@ -63,9 +63,14 @@ def keep(path, calls):
     path.write_text(json.dumps(calls, indent=1, ensure_ascii=False) + "\n")
 
 
-RESET = "".join(
-    f"doveadm director add {host}@{tag} 100 || (doveadm director remove {host}; doveadm director add {host}@{tag} 100);"
-    f"doveadm director up {host};" for host, tag in RING.items()) + "doveadm director flush -F all"
+RESET = (
+    "".join(
+        f"doveadm director add {host}@{tag} 100 || (doveadm director remove {host}; doveadm director add {host}@{tag} 100);"
+        f"doveadm director up {host};"
+        for host, tag in RING.items()
+    )
+    + "doveadm director flush -F all"
+)
 
 
 def prepare(case, when):

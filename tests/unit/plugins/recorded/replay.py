@@ -18,7 +18,8 @@ ERRORS = FOLDER / "errors" / "transcript.json"
 # What changes something; in check mode none of these may be called.
 WRITES = re.compile(
     r"doveadm (director (add|update|remove|up|down|move|kick|flush|ring add|ring remove)|replicator (add|remove|replicate)"
-    r"|purge|force-resync|quota recalc)\b")
+    r"|purge|force-resync|quota recalc)\b"
+)
 
 
 def load_cases():

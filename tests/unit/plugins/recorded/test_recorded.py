@@ -30,6 +30,7 @@ def named(value):
 @pytest.fixture
 def perform(tmp_path):
     """A function that replays a case's run, and those real runs that came before it on the same node."""
+
     def run_one(case, run):
         calls = json.loads(replay.transcript_of(case, run).read_text())
         world = replay.Replay(calls)
@@ -40,7 +41,7 @@ def perform(tmp_path):
 
     def run(case, wanted):
         runs = case.get("runs", ["check", "real", "again"])
-        for earlier in runs[:runs.index(wanted)]:
+        for earlier in runs[: runs.index(wanted)]:
             run_one(case, earlier)
         return run_one(case, wanted)
 
@@ -71,8 +72,9 @@ def test_case(case, run, perform):
         if run != "check" or key not in ("failed_users", "changes"):
             assert result[key] == value, key
     if "diff" in case:
-        lines = list(difflib.unified_diff(
-            result["diff"]["before"].splitlines(), result["diff"]["after"].splitlines(), lineterm="", n=0))[2:]
+        lines = list(
+            difflib.unified_diff(result["diff"]["before"].splitlines(), result["diff"]["after"].splitlines(), lineterm="", n=0)
+        )[2:]
         assert set(case["diff"]) <= set(lines), lines
     if "users" in case:
         assert sorted(result["users"]) == case["users"]
