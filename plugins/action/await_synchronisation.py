@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -27,13 +29,14 @@ class ActionModule(ActionBase):
     _supports_check_mode = False
     _supports_async = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = {} if task_vars is None else task_vars
         result = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
         dummy, args = self.validate_argument_spec(ARGUMENT_SPEC)
         self._task_vars = task_vars
-        self._node = task_vars["inventory_hostname"]
+        self._node: str = task_vars["inventory_hostname"]
         # doveadm tells whole seconds: what is synchronised in this one cannot be told from what was just before
         since = self._call("replicator_info")["time"] + 1
         time.sleep(1)
@@ -41,7 +44,7 @@ class ActionModule(ActionBase):
         known = self._until_synchronised(since, args["patience"])
         return dict(result, changed=True, users=known)
 
-    def _until_synchronised(self, since, patience):
+    def _until_synchronised(self, since: int, patience: int) -> int:
         """The number of users, all of whom were synchronised after I(since)."""
         least, moved = None, time.monotonic()
         while True:
@@ -64,16 +67,16 @@ class ActionModule(ActionBase):
                 self._queue(max_age=max(1, state["time"] - since))
             time.sleep(min(10, 1 + len(missing) // 20))
 
-    def _queue(self, max_age):
+    def _queue(self, max_age: int) -> None:
         self._call("replicator_user", user="*", state="synchronised", max_age=max_age, timeout=TIMEOUT)
 
-    def _call(self, module, **args):
+    def _call(self, module: str, **args: Any) -> dict[str, Any]:
         result = self._execute_module(module_name=f"mailcluster.dovecot.{module}", module_args=args, task_vars=self._task_vars)
         if result.get("failed"):
             raise AnsibleActionFail(result.get("msg", f"{module} failed"), result=result)
         return result
 
-    def _complaint(self, missing, known, patience):
+    def _complaint(self, missing: Collection[str], known: int, patience: int) -> str:
         return (
             f"{len(missing)} of {known} users of {self._node} could not be synchronised, tried for {patience} s: "
             f"{_values.named(missing)}. See journalctl -u dovecot on both nodes; fix what it says, and run "

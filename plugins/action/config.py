@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.text.converters import to_native, to_text
@@ -46,7 +47,7 @@ ARGUMENT_SPEC = {
 MODULE = "mailcluster.dovecot.config"
 
 
-def octal(mode, dest):
+def octal(mode: object, dest: str) -> str | None:
     """YAML makes a number of an unquoted 0640; the module wants the digits."""
     if mode is None:
         return None
@@ -55,19 +56,19 @@ def octal(mode, dest):
     return "%04o" % mode if isinstance(mode, int) else str(mode)
 
 
-def program(path, interpreter, loader):
+def program(path: str, interpreter: str, loader: Any) -> str:
     """A file as it is, behind the line that names what runs it."""
     return ("#!%s\n" % interpreter if interpreter else "") + to_text(loader.get_text_file_contents(path))
 
 
-def literal(content):
+def literal(content: object) -> str:
     """A text as it is, a mapping as the JSON that programs read."""
     if isinstance(content, Mapping):
         return json.dumps(content, indent=2, sort_keys=True) + "\n"
     return to_text(content, nonstring="simplerepr")
 
 
-def shown(args):
+def shown(args: dict[str, Any]) -> dict[str, Any]:
     """The arguments as they may be seen with -vvv: without any content, which templates made long or secret."""
     files = [{key: value for key, value in file.items() if key != "content"} for file in args["files"]]
     return dict(args, files=files)
@@ -80,13 +81,14 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         task_vars = {} if task_vars is None else task_vars
         result = super().run(tmp, task_vars)
         del tmp
         dummy, args = self.validate_argument_spec(ARGUMENT_SPEC)
         args = {key: args[key] for key in ARGUMENT_SPEC}
-        files, secrets = [], {}
+        files: list[dict[str, Any]] = []
+        secrets: dict[str, str] = {}
         renderer = Renderer(self, task_vars)
         for file in args["files"]:
             file = dict(file, mode=octal(file["mode"], file["dest"]))
@@ -115,22 +117,22 @@ class Renderer:
     # What ansible.builtin.template sets if it is not told otherwise.
     OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
 
-    def __init__(self, action, task_vars):
+    def __init__(self, action: ActionModule, task_vars: dict[str, Any]) -> None:
         self.action = action
         self.task_vars = task_vars
 
-    def search_path(self, source):
+    def search_path(self, source: str) -> list[str]:
         folders = list(self.task_vars.get("ansible_search_path", []))
         folders += [self.action._loader.get_basedir(), os.path.dirname(source)]
         return [place for folder in folders for place in (os.path.join(folder, "templates"), folder)]
 
-    def variables(self, template, source, dest):
+    def variables(self, template: str, source: str, dest: str) -> dict[str, Any]:
         variables = dict(self.task_vars, template_path=template, template_fullpath=source, template_destpath=dest)
         # Without a date or a host name in it: a file must not change because somebody else runs the playbook.
         variables.setdefault("ansible_managed", "Ansible managed")
         return variables
 
-    def render(self, template, dest, role):
+    def render(self, template: str, dest: str, role: str) -> str:
         where = "template '%s' (%s) of role '%s'" % (template, dest, role)
         try:
             source = self.action._find_needle("templates", template)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -26,7 +27,8 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = {} if task_vars is None else task_vars
         result = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
@@ -37,13 +39,14 @@ class ActionModule(ActionBase):
             return dict(result, **self._call())
         return dict(result, **self._drain(int(seconds)))
 
-    def _option(self, name):
+    def _option(self, name: str) -> Any:
         given = self._task.args.get(name)
-        return OPTIONS[name]["default"] if given is None else given
+        option: Any = OPTIONS[name]
+        return option["default"] if given is None else given
 
-    def _drain(self, seconds):
+    def _drain(self, seconds: int) -> dict[str, Any]:
         end = time.monotonic() + seconds
-        results = []
+        results: list[dict[str, Any]] = []
         while True:
             left = end - time.monotonic()
             results.append(self._call(drain_timeout=max(1, min(SLICE, round(left))), flush="none"))
@@ -60,11 +63,11 @@ class ActionModule(ActionBase):
                 break
         return merged(results)
 
-    def _call(self, **args):
+    def _call(self, **args: Any) -> dict[str, Any]:
         return self._execute_module(module_name=MODULE, module_args=dict(self._task.args, **args), task_vars=self._task_vars)
 
 
-def merged(results):
+def merged(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The result of several calls as that of one: what the last found, after all that they did."""
     last = dict(results[-1], changed=any(result.get("changed") for result in results))
     if "commands" in last:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -24,6 +26,8 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
 )
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import Judgement
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._reading import Reader
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import Storage
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Given, Groups, Topology
 
 # What a template may name beside the host's own variables; the rest of Ansible's own are the first host's.
 OF_THE_PLAY = frozenset(
@@ -44,7 +48,8 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = {} if task_vars is None else task_vars
         super().run(tmp, task_vars)
         spec, args = self.validate_argument_spec(
             argument_spec={
@@ -72,7 +77,7 @@ class ActionModule(ActionBase):
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
         storage = self._storage(complete, topology, given)
         readings = self._readings(judgement, variables, topology, common)
-        declared = {
+        declared: _inventory_checks.Declared = {
             "groups": groups,
             "topology": topology,
             "vars": common,
@@ -110,14 +115,16 @@ class ActionModule(ActionBase):
             },
         )
 
-    def _judged(self, groups, task_vars):
+    def _judged(self, groups: Groups, task_vars: dict[str, Any]) -> tuple[Judgement, list[str], dict[str, dict[str, Any]]]:
         """What the specifications say of each host, and of names that nobody reads; and all variables of each host."""
         hosts = groups.get(_topology.CLUSTER_GROUP, ())
         specs, defaults = _specification.specifications(), self._defaults()
         reader = Reader(self._render, _explanations.explained)
         judgement = Judgement(reader, specs, defaults)
         names = _names.Names(reader, specs)
-        everything, of_play, of_tasks = {}, {}, {}
+        everything: dict[str, dict[str, Any]] = {}
+        of_play: dict[str, Any] = {}
+        of_tasks: dict[str, Any] = {}
         for name in hosts:
             raw = task_vars["hostvars"].raw_get(name)
             if name == hosts[0] or not of_play:
@@ -148,23 +155,23 @@ class ActionModule(ActionBase):
             names.host(name, {key for key in raw if key.startswith("dovecot_")}, variables, judgement.values[name])
         return judgement, list(names.problems(len(hosts))), everything
 
-    def _render(self, raw, variables):
+    def _render(self, raw: Any, variables: Mapping[str, Any]) -> Any:
         return self._templar.copy_with_new_env(available_variables=variables).template(raw)
 
-    def _defaults(self):
+    def _defaults(self) -> dict[str, Any]:
         """Those of all roles, as templates that may be rendered."""
-        found = {}
+        found: dict[str, Any] = {}
         for role in sorted(os.listdir(_specification.ROLES)):
             path = os.path.join(_specification.ROLES, role, "defaults", "main.yml")
             if os.path.exists(path):
                 found.update(self._loader.load_from_file(path, cache="all", trusted_as_template=True) or {})
         return found
 
-    def _extra(self):
+    def _extra(self) -> set[str]:
         return set(load_extra_vars(self._loader))
 
     @staticmethod
-    def _given(host, variables, names):
+    def _given(host: Mapping[str, Any], variables: Mapping[str, Any], names: _UserNames) -> Given:
         """What the topology and the checks take of a host."""
         return {
             "address": host.get("dovecot_address") or variables["inventory_hostname"],
@@ -178,9 +185,9 @@ class ActionModule(ActionBase):
         }
 
     @staticmethod
-    def _storage(values, topology, given):
+    def _storage(values: Mapping[str, Mapping[str, Any]], topology: Topology, given: Mapping[str, Given]) -> dict[str, Storage]:
         """What is declared of the storage that backends share, by node; it is judged and rendered from this."""
-        storage = {}
+        storage: dict[str, Storage] = {}
         for name in topology["storage_clients"]:
             host = values[name]
             kind, source = host["dovecot_shared_storage_type"], host["dovecot_shared_storage_source"]
@@ -202,9 +209,11 @@ class ActionModule(ActionBase):
             }
         return storage
 
-    def _readings(self, judgement, variables, topology, common):
+    def _readings(
+        self, judgement: Judgement, variables: Mapping[str, Mapping[str, Any]], topology: Topology, common: Mapping[str, Any]
+    ) -> dict[str, list[tuple[str, Any]]]:
         """Secret -> (node, value) pairs; one node is read twice, since a lookup may give another value each time."""
-        found = {}
+        found: dict[str, list[tuple[str, Any]]] = {}
         for variable, names in _secrets.holders(topology, common.get("dovecot_proxy_login")).items():
             found[variable] = []
             if variable in judgement.unusable:
@@ -218,7 +227,7 @@ class ActionModule(ActionBase):
                 found[variable].append((name, found[variable][0][1] if again is None else again))
         return found
 
-    def _secret(self, variable, values, variables):
+    def _secret(self, variable: str, values: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         """A node may be given a secret without having the role that the variable is of, as a backend that of its proxies."""
         if variable in values:
             return values[variable]
@@ -226,7 +235,7 @@ class ActionModule(ActionBase):
         return text if text is None else str(text)
 
     @staticmethod
-    def _declared(readings, nonce):
+    def _declared(readings: _secrets.Readings, nonce: str) -> dict[str, _secrets.Secret]:
         """Secret -> its digest, and the nodes that are to have it."""
         return {
             variable: {"digest": _secrets.digest(nonce, pairs[0][1]), "nodes": [name for name, _value in pairs[:-1]]}
@@ -235,7 +244,7 @@ class ActionModule(ActionBase):
         }
 
     @staticmethod
-    def _refuse_or(title, found, result):
+    def _refuse_or(title: str, found: Sequence[str], result: dict[str, Any]) -> dict[str, Any]:
         if not found:
             return result
         # a line a mistake, whatever the value is
@@ -246,19 +255,19 @@ class ActionModule(ActionBase):
 class _UserNames:
     """In small letters, once for all hosts that have the same list."""
 
-    def __init__(self):
-        self._known = {}
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, frozenset[str]]] = {}
 
-    def of(self, users):
+    def of(self, users: Any) -> frozenset[str]:
         if id(users) not in self._known:
             names = frozenset(str(user["name"]).lower() for user in users if user.get("name"))
             self._known[id(users)] = users, names  # the list is kept, so that its id stays its own
         return self._known[id(users)][1]
 
 
-def _common(values):
+def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Variable -> its value for the first host whose roles have it; what must be the same for all is told where it differs."""
-    found = {}
+    found: dict[str, Any] = {}
     for host in values.values():
         for variable, value in host.items():
             if variable not in found or (not found[variable] and value):
@@ -266,7 +275,7 @@ def _common(values):
     return found
 
 
-def _of_extra_vars(names, judgement):
+def _of_extra_vars(names: set[str], judgement: Judgement) -> Iterator[str]:
     """What is given with -e comes before all that is normalised: texts do no harm there, what must be completed does."""
     for variable in sorted(names & {variable for changed in judgement.changed.values() for variable in changed}):
         values = [changed[variable] for changed in judgement.changed.values() if variable in changed]

@@ -48,9 +48,11 @@ _value:
   elements: str
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._filling import fill_obstacles
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"fill_obstacles": fill_obstacles}

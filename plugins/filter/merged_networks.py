@@ -32,9 +32,11 @@ _value:
   sample: {"ipv4": ["198.51.100.0/25"], "ipv6": ["2001:db8::1/128"]}
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import merged_networks
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"merged_networks": merged_networks}

@@ -50,9 +50,11 @@ _value:
   elements: str
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._moving import move_obstacles
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"move_obstacles": move_obstacles}

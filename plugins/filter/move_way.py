@@ -88,9 +88,11 @@ _value:
       elements: str
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._moving import move_way
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"move_way": move_way}

@@ -42,12 +42,14 @@ _value:
   sample: anna@example.org:{CRYPT}...::::::userdb_noreplicate=y
 """
 
+from collections.abc import Callable, Mapping
+
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _quoting
 
 
-def passwd_entry(name, password="", fields=None):
+def passwd_entry(name: object, password: object = "", fields: Mapping[str, object] | None = None) -> str:
     try:
         return _quoting.passwd_entry(name, password, fields)
     except _quoting.Unwritable as error:
@@ -55,5 +57,5 @@ def passwd_entry(name, password="", fields=None):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"passwd_entry": passwd_entry}

@@ -32,13 +32,15 @@ _value:
   sample: [dovecot-fts-xapian]
 """
 
+from collections.abc import Callable, Iterable
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._dovecot_rules import PLUGIN_PACKAGES
 
 
-def plugin_packages(plugins):
+def plugin_packages(plugins: Iterable[str]) -> list[str]:
     return sorted({PLUGIN_PACKAGES[plugin] for plugin in plugins if plugin in PLUGIN_PACKAGES})
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"plugin_packages": plugin_packages}

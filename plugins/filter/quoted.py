@@ -53,12 +53,14 @@ _value:
   sample: '"Mail #1"'
 """
 
+from collections.abc import Callable
+
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _quoting
 
 
-def quoted(value, place="setting"):
+def quoted(value: object, place: str = "setting") -> str:
     try:
         return _quoting.quoted(value, place)
     except _quoting.Unwritable as error:
@@ -66,5 +68,5 @@ def quoted(value, place="setting"):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"quoted": quoted}

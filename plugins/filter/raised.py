@@ -37,9 +37,11 @@ _value:
   sample: {"net.core.somaxconn": 5000}
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._sizing import raised
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"raised": raised}

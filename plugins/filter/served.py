@@ -37,9 +37,11 @@ _value:
   sample: {"imap": 143, "imaps": 993}
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import served
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"served": served}

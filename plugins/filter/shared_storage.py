@@ -44,11 +44,24 @@ _value:
 """
 
 import re
+from collections.abc import Callable
+from typing import TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storage
 
 
-def mount_unit(path):
+class SharedStorage(TypedDict):
+    unit: str
+    mount_type: str
+    filesystem: str
+    options: list[str]
+    needs: str
+    settings: dict[str, str]
+    mail_location: str
+    lock_method: str
+
+
+def mount_unit(path: str) -> str:
     """The name that systemd wants for the unit of a mount point."""
     words = [
         re.sub(r"[^A-Za-z0-9:_.]", lambda match: f"\\x{ord(match.group()):02x}", word) for word in path.strip("/").split("/")
@@ -56,7 +69,7 @@ def mount_unit(path):
     return "-".join(words) + ".mount"
 
 
-def shared_storage(declared, has_directors):
+def shared_storage(declared: _storage.Mount, has_directors: bool) -> SharedStorage:
     kind, method = declared["type"], declared.get("lock_method")
     return {
         "unit": mount_unit(declared["path"]),
@@ -73,5 +86,5 @@ def shared_storage(declared, has_directors):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"shared_storage": shared_storage}

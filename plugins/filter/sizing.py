@@ -50,9 +50,11 @@ _value:
   sample: {"sessions": 5000, "login_processes": 4, "login_clients": 2750, "processes": {"imap": 5000}, "files": 65535}
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._sizing import sizing
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"sizing": sizing}

@@ -79,12 +79,34 @@ _value:
            "files": [], "packages": ["dovecot-ldap"]}
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypedDict
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _user_databases
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Node, Topology
+
+
+class UserDatabases(TypedDict):
+    databases: list[_user_databases.Database]
+    fields: _user_databases.Settings
+    target_field: str
+    targets: Mapping[str, str]
+    files: list[_user_databases.File]
+    packages: list[str]
 
 
 def user_databases(
-    databases, node, topology, home_servers=None, master=None, uid=5000, gid=5000, home="/var/vmail", timeout=10, sasl=False
-):
+    databases: Iterable[_user_databases.Database],
+    node: Node,
+    topology: Topology,
+    home_servers: Mapping[str, str] | None = None,
+    master: _user_databases.Master | None = None,
+    uid: int = 5000,
+    gid: int = 5000,
+    home: str = "/var/vmail",
+    timeout: int = 10,
+    sasl: bool = False,
+) -> UserDatabases:
     addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
     values = _user_databases.home_servers(home_servers, addresses)
     place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)
@@ -100,5 +122,5 @@ def user_databases(
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"user_databases": user_databases}

@@ -17,7 +17,7 @@ PART = re.compile(r"(\*|\d+(\.\.\d+|\.\d+)?)(/\d+(\.\d+)?)?\Z")
 REACH = {"year": (1970, 2199), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
 
 
-def understood(text):
+def understood(text: object) -> bool:
     words = str(text).split()
     if words and len(words) > 1 and ZONE.match(words[-1]):
         words.pop()
@@ -34,12 +34,12 @@ def understood(text):
     return len(words) == 1 and _fits(TIME, words[0])
 
 
-def _fits(pattern, word):
+def _fits(pattern: re.Pattern[str], word: str) -> bool:
     found = pattern.match(word)
-    return bool(found) and all(_reaches(name, text) for name, text in found.groupdict().items() if text is not None)
+    return found is not None and all(_reaches(name, text) for name, text in found.groupdict().items() if text is not None)
 
 
-def _reaches(name, text):
+def _reaches(name: str, text: str) -> bool:
     lowest, highest = REACH[name]
     for part in text.split(","):
         if not PART.match(part):

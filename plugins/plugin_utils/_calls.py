@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import CLUSTER_GROUP
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import CLUSTER_GROUP, Groups
 
 # Of Ansible itself, and those of playbooks/site.yml.
 TAGS = ("all", "tagged", "untagged", "always", "packages", "config", "users", "verify")
 
 
-def problems(groups, task_vars, own_tags):
+def problems(groups: Groups, task_vars: Mapping[str, Any], own_tags: Iterable[str]) -> Iterator[str]:
     members = set(groups.get(CLUSTER_GROUP, ()))
     hosts = task_vars.get("ansible_play_hosts_all") or []
     if members and hosts and not members & set(hosts):

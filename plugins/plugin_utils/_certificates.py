@@ -9,22 +9,28 @@ Ansible itself needs the library that reads them. Where it is an old one, the ch
 from __future__ import annotations
 
 import datetime
+from typing import TYPE_CHECKING
 
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
+
+    READS = hasattr(x509, "load_pem_x509_certificates")
 except ImportError:
-    x509 = None
+    READS = False
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 HIDDEN = "(value not shown)"
 
 
-def problem(certificate, key):
+def problem(certificate: str, key: str) -> tuple[str, str] | None:
     """One (variable, words) pair, or None. Either text may be empty."""
     for variable, text in (("dovecot_tls_cert", certificate), ("dovecot_tls_key", key)):
         if text and "\\n" in text:
             return variable, "has '\\n' in the place of line breaks: give it as a block (YAML's |), or with the file lookup"
-    if x509 is None or not hasattr(x509, "load_pem_x509_certificates"):
+    if not READS:
         return None
     found = None
     if certificate:
@@ -49,5 +55,5 @@ def problem(certificate, key):
     return None
 
 
-def _public(key):
+def _public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

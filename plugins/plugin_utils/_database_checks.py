@@ -6,9 +6,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, named
+
+# As somebody has written it.
+Written = Mapping[str, Any]
 
 NETWORK = {"tls", "tls_verify", "ca", "ca_file"}
 COMMON = {"driver", "default_scheme"}
@@ -49,14 +55,14 @@ SQL_SERVER = (
         "sasl_password_query",
     }
 )
-KEYS = {
+KEYS: dict[str, set[str]] = {
     "passwd_file": {"driver"},
     "ldap": LDAP,
     "pgsql": SQL_SERVER,
     "mysql": SQL_SERVER,
     "sqlite": (SQL_SERVER - NETWORK - {"hosts", "port", "database", "user", "password"}) | {"path"},
 }
-NEEDED = {
+NEEDED: dict[str, tuple[str, ...]] = {
     "passwd_file": (),
     "ldap": ("uris", "base"),
     "pgsql": ("hosts", "database", "user", "password"),
@@ -80,7 +86,7 @@ VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 USER_VARIABLE = re.compile(r"%(-?\d*\.?-?\d*)?[LUERXHMNT]*[un]|%\{(user|username)\}")
 
 
-def problems(databases, home_servers, topology, sasl=False):
+def problems(databases: Any, home_servers: Any, topology: Topology, sasl: bool = False) -> Iterator[str]:
     """Sentences about what is wrong.  I(sasl): whether mail servers ask there for SMTP AUTH."""
     if not isinstance(databases, list) or not databases:
         yield "dovecot_user_databases: is no list of databases: write one an item, as {driver: passwd_file}"
@@ -109,7 +115,7 @@ def problems(databases, home_servers, topology, sasl=False):
     yield from _mapping(databases, home_servers, topology)
 
 
-def _keys(database):
+def _keys(database: Written) -> Iterator[str]:
     driver = database["driver"]
     for key in sorted(set(database) - KEYS[driver] - {"name"}):
         yield f"'{key}' is unknown there: use {', '.join(sorted(KEYS[driver]))}"
@@ -134,7 +140,7 @@ def _keys(database):
             yield f"uris: '{other}' is no LDAP address: begin it with ldap:// or ldaps://"
 
 
-def _credentials(database):
+def _credentials(database: Written) -> Iterator[str]:
     if database.get("bind_dn") and not database.get("bind_password"):
         yield f"bind_password is missing, but there is bind_dn '{database['bind_dn']}': set it"
     if database["driver"] in ("pgsql", "mysql") and not database.get("password"):
@@ -144,7 +150,7 @@ def _credentials(database):
             yield f"{key}: (value not shown) contains spaces or quotes, which Dovecot cannot pass to the database: use another"
 
 
-def _searches(database):
+def _searches(database: Written) -> Iterator[str]:
     for key in ("filter", "password_query", "user_query", "sasl_password_query"):
         if key in database and not USER_VARIABLE.search(str(database[key])):
             yield f"{key}: '{database[key]}' does not contain the user: put %u where the user's name is compared"
@@ -156,7 +162,7 @@ def _searches(database):
             )
 
 
-def _home(database, topology):
+def _home(database: Written, topology: Topology) -> Iterator[str]:
     if database["driver"] == "passwd_file":
         return
     partitions = topology["partitions"]
@@ -183,7 +189,7 @@ def _home(database, topology):
         )
 
 
-def _sasl(database, topology):
+def _sasl(database: Written, topology: Topology) -> Iterator[str]:
     """SMTP AUTH on nodes whose own password_query leaves the password to the backend."""
     if not (topology["directors"] or topology["proxies"]):
         return
@@ -200,7 +206,7 @@ def _sasl(database, topology):
         )
 
 
-def _mapping(databases, home_servers, topology):
+def _mapping(databases: Iterable[Written], home_servers: Any, topology: Topology) -> Iterator[str]:
     if not home_servers:
         return
     if not hasattr(home_servers, "items"):

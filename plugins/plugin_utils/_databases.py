@@ -10,9 +10,12 @@ there, what a reader behind Dovecot takes otherwise, and what is mostly an error
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable, folded_filter, folded_query
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._schemes import SCHEMES
 
@@ -28,10 +31,12 @@ WORD = re.compile(r"[^\s'\"\\#]+\Z")
 SERVER = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|/[^\s'\"\\#,]+)\Z")
 
 
-def databases(given):
-    found, wrong = [], []
+def databases(given: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]] | None, list[Wrong]]:
+    found: list[dict[str, Any]] = []
+    wrong: list[Wrong] = []
     for number, database in enumerate(given, 1):
-        kept, problems = {}, []
+        kept: dict[str, Any] = {}
+        problems: list[str] = []
         for key, value in database.items():
             if value is None:
                 continue  # a key without a value is as one that is left out
@@ -44,7 +49,7 @@ def databases(given):
     return found or None, wrong
 
 
-def _value(key, value, driver):
+def _value(key: str, value: Any, driver: Any) -> tuple[Any, list[str]]:
     if key in BOOLEANS:
         try:
             return boolean(value), []
@@ -70,7 +75,7 @@ def _value(key, value, driver):
     return text, [] if key in ("ca", "driver") else list(_text(key, text, driver))
 
 
-def _server(key, item):
+def _server(key: str, item: str) -> Iterator[str]:
     if re.search(r"[\s'\"\\#]", item):
         yield f"'{item}' has blanks, quotes or '#': remove them"
     elif key == "hosts" and not SERVER.match(item):
@@ -78,7 +83,7 @@ def _server(key, item):
         yield f"'{item}' is no host: {remedy}"
 
 
-def _text(key, text, driver):
+def _text(key: str, text: str, driver: Any) -> Iterator[str]:
     shape = "(value not shown)" if key in SECRETS else f"'{text}'"
     if re.search(r"[\x00-\x1f\x7f]", text):
         yield f"{shape} has a line break or a control character: write it on one line (YAML's > instead of |)"
@@ -106,7 +111,7 @@ def _text(key, text, driver):
         yield f"{shape} is no absolute path without blanks: write it as /var/lib/mail/users.sqlite"
 
 
-def _closed(text):
+def _closed(text: str) -> bool:
     depth = 0
     for position, sign in enumerate(text):
         depth += {"(": 1, ")": -1}.get(sign, 0)
@@ -115,7 +120,7 @@ def _closed(text):
     return depth == 0 and text.startswith("(")
 
 
-def home_servers(given):
+def home_servers(given: Mapping[Any, Any]) -> tuple[dict[str, str], list[Wrong]]:
     found = {str(value): str(partition) for value, partition in given.items()}
     wrong = [
         ("", f"'{value}: {partition}' is to YAML no pair of texts: write both in quotes")
@@ -125,4 +130,7 @@ def home_servers(given):
     return found, wrong
 
 
-NORMALISED = {"dovecot_user_databases": databases, "dovecot_home_servers": home_servers}
+NORMALISED: dict[str, Callable[[Any], tuple[Any, list[Wrong]]]] = {
+    "dovecot_user_databases": databases,
+    "dovecot_home_servers": home_servers,
+}

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import same, some
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET
@@ -47,7 +49,9 @@ OF_A_PARTITION = (
 )
 
 
-def problems(values, partitions, already_told=frozenset()):
+def problems(
+    values: Mapping[str, Mapping[str, Any]], partitions: Mapping[str, Sequence[str]], already_told: Container[str] = frozenset()
+) -> Iterator[str]:
     """I(values): host -> variable -> value.  I(partitions): name -> hosts."""
     for variable in OF_ALL:
         if variable not in already_told:
@@ -59,8 +63,8 @@ def problems(values, partitions, already_told=frozenset()):
             yield from _differing(variable, hosts, values, "the group of its partition")
 
 
-def _differing(variable, hosts, values, group):
-    kinds = []  # of a value, and who has it
+def _differing(variable: str, hosts: Sequence[str], values: Mapping[str, Mapping[str, Any]], group: str) -> Iterator[str]:
+    kinds: list[tuple[Any, list[str]]] = []  # of a value, and who has it
     for name in hosts:
         value = values[name][variable]
         for other, names in kinds:
@@ -75,7 +79,7 @@ def _differing(variable, hosts, values, group):
         yield f"{variable}: is {words}, but they must agree: set it once, for {group}"
 
 
-def _words(variable, value):
+def _words(variable: str, value: Any) -> str:
     if variable not in SECRET:
         return f"'{value}'"
     digest = hashlib.sha256(repr(value).encode()).hexdigest()[:8]

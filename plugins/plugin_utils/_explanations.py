@@ -18,7 +18,7 @@ ADVICE = re.compile(r" *Use -v+ to see paths searched\.?")
 LEADING = re.compile(r"(Error rendering template|Error while resolving [^:]*|Finalization of [^:]*)[:.] *")
 
 
-def explained(error):
+def explained(error: object) -> str:
     text = re.sub(r"\s+", " ", str(error)).strip()
     found = UNDEFINED.search(text)
     if found:

@@ -5,14 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 
-def fill_obstacles(topology, new, facts, anyway="", mail_home="/var/vmail"):
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
+
+
+def fill_obstacles(
+    topology: Topology, new: str, facts: Mapping[str, Facts], anyway: str = "", mail_home: str = "/var/vmail"
+) -> list[str]:
     """Sentences, each with its remedy; none when the node may be filled.
 
     I(facts) has what C(node_info) told, by the names of the nodes that were reached.  I(anyway) is the node that the
     operator wants to be filled though it is alive or has mail.
     """
-    partner = (topology["nodes"].get(new) or {}).get("partner")
+    node = topology["nodes"].get(new)
+    partner = node.get("partner") if node else None
     if not partner:
         names = sorted(node["name"] for node in topology["nodes"].values() if node.get("partner"))
         return [
@@ -34,11 +42,11 @@ def fill_obstacles(topology, new, facts, anyway="", mail_home="/var/vmail"):
     return list(_of_the_partner(partner, new, facts[partner])) + list(_of_the_new(new, facts[new], mail_home) if strange else ())
 
 
-def _runs_dovecot(node):
+def _runs_dovecot(node: Facts) -> bool:
     return "dovecot.service" not in node["inactive_units"]
 
 
-def _of_the_partner(name, new, node):
+def _of_the_partner(name: str, new: str, node: Facts) -> Iterator[str]:
     if not _runs_dovecot(node):
         yield (
             "%s, which should have the mail for %s, does not run Dovecot, nothing was changed: start it there (systemctl "
@@ -50,7 +58,7 @@ def _of_the_partner(name, new, node):
         yield "%s is being filled itself, nothing was changed: go on with -e dovecot_new_node=%s" % (name, name)
 
 
-def _of_the_new(name, node, mail_home):
+def _of_the_new(name: str, node: Facts, mail_home: str) -> Iterator[str]:
     if _runs_dovecot(node):
         yield (
             "%s is not dead: it runs Dovecot, nothing was changed. Stop it there (systemctl stop dovecot); or, to have it "

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
     _certificates,
@@ -27,6 +29,12 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
+    Address,
+    Given,
+    Groups,
+    Interface,
+    Node,
+    Topology,
     parse_address,
     parse_interface,
     parse_network,
@@ -37,9 +45,21 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 # passwd-file separates fields by colons and lines by newlines
 USER = re.compile(r"[^\s:\\\"'%]+\Z")
 LATER_GROUPS = ("dovecot_active_passive",)
+# variable -> its value
+Variables = Mapping[str, Any]
 
 
-def problems(declared):
+class Declared(TypedDict):
+    groups: Groups
+    topology: Topology
+    vars: Variables
+    given: Mapping[str, Given]
+    secrets: _secrets.Readings
+    values: Mapping[str, Variables]
+    explicit: Collection[str]
+
+
+def problems(declared: Declared) -> list[str]:
     """All sentences about what is wrong with I(declared), in the order of the checks.
 
     I(declared) has C(groups), C(topology), C(vars) (cluster-wide variables) and C(given)
@@ -51,7 +71,7 @@ def problems(declared):
     return [sentence for check in checks for sentence in check(**declared)]
 
 
-def check_groups(groups, topology, **_rest):
+def check_groups(groups: Groups, topology: Topology, **_rest: Any) -> Iterator[str]:
     nodes = topology["nodes"]
     if not nodes:
         yield (
@@ -87,7 +107,7 @@ def check_groups(groups, topology, **_rest):
                 f"{name}: the name of this host in the inventory has other signs than letters, digits, '_', '-' and '.', "
                 f"which haproxy and Dovecot cannot take: rename it"
             )
-        tiers = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
+        tiers: list[str] = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
         tiers += ["proxy"] if name in groups.get("dovecot_proxies", ()) else []
         if len(tiers) > 1:
             yield (
@@ -106,7 +126,7 @@ def check_groups(groups, topology, **_rest):
     yield from _proxy_groups(groups, topology)
 
 
-def _proxy_groups(groups, topology):
+def _proxy_groups(groups: Groups, topology: Topology) -> Iterator[str]:
     dedicated, implicit = (
         [name for name in groups.get(group, ()) if name in topology["nodes"]]
         for group in ("dovecot_proxies", "dovecot_implicit_proxies")
@@ -143,7 +163,7 @@ def _proxy_groups(groups, topology):
             )
 
 
-def check_partitions(topology, given, **_rest):
+def check_partitions(topology: Topology, given: Mapping[str, Given], **_rest: Any) -> Iterator[str]:
     nodes = topology["nodes"]
     for partition, members in topology["partitions"].items():
         replicated = [name for name in members if "replication" in nodes[name]["roles"]]
@@ -173,11 +193,13 @@ def check_partitions(topology, given, **_rest):
                 )
 
 
-def check_addresses(topology, vars, **_rest):
+def check_addresses(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     nodes = topology["nodes"]
     vip = parse_interface(vars.get("dovecot_vip"))
     routed = vars.get("dovecot_allow_routed")
-    seen_addresses, seen_names, outside = {}, {}, {}
+    seen_addresses: dict[str, str] = {}
+    seen_names: dict[str, str] = {}
+    outside: dict[bool, list[tuple[str, Address]]] = {}
     for name, node in nodes.items():
         address = parse_address(node["address"])
         if address is not None and not_for_a_node(address, vip):
@@ -201,6 +223,8 @@ def check_addresses(topology, vars, **_rest):
                 f"dovecot_hostname: '{node['hostname']}' is the host name of {other} and of {name}: "
                 f"dsync tells partners apart by it, give every node its own"
             )
+    if vip is None:
+        return
     for holds_vip, strangers in outside.items():
         (name, address), others = strangers[0], [name for name, _address in strangers[1:]]
         yield (
@@ -211,7 +235,7 @@ def check_addresses(topology, vars, **_rest):
         )
 
 
-def not_for_a_node(address, vip):
+def not_for_a_node(address: Address, vip: Interface | None) -> str:
     """Why no node can be reached by it, or nothing."""
     if address.version == 6:
         return "is an IPv6 address, and the nodes of a cluster reach each other by IPv4 in this release"
@@ -222,7 +246,7 @@ def not_for_a_node(address, vip):
     return ""
 
 
-def check_vip(topology, vars, **_rest):
+def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     given = vars.get("dovecot_vip")
     holders = topology["vip_holders"]
     if not given:
@@ -271,7 +295,7 @@ def check_vip(topology, vars, **_rest):
         )
 
 
-def check_directors(topology, vars, **_rest):
+def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     if len(topology["directors"]) == 1 and not vars.get("dovecot_director_allow_single"):
         yield (
             f"dovecot_directors: {topology['directors'][0]} is the only one, so the cluster ends with it: "
@@ -289,10 +313,10 @@ def check_directors(topology, vars, **_rest):
             )
 
 
-def check_ports(values, **_rest):
-    told = set()
+def check_ports(values: Mapping[str, Variables], **_rest: Any) -> Iterator[str]:
+    told: set[tuple[str, str]] = set()
     for host in values.values():
-        services = [
+        services: list[tuple[int | None, str]] = [
             (port, f"{variable}: {service}")
             for variable in _services.PORTS
             for service, port in _services.served(host.get(variable) or {}, host["dovecot_protocols"]).items()
@@ -301,7 +325,7 @@ def check_ports(values, **_rest):
             (host.get(variable), variable)
             for variable in ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")
         ]
-        seen = {}
+        seen: dict[int | None, str] = {}
         for port, name in services:
             other = seen.setdefault(port, name)
             if port and other != name and (other, name) not in told:
@@ -309,24 +333,25 @@ def check_ports(values, **_rest):
                 yield f"{name}{':' if ':' not in name else ''} {port} is the port of {other} too: give each its own"
 
 
-def check_networks(vars, **_rest):
+def check_networks(vars: Variables, **_rest: Any) -> Iterator[str]:
     networks = vars.get("dovecot_mta_networks") or []
     if isinstance(networks, str):
         yield f"dovecot_mta_networks: '{networks}' is no list: write one network an item"
         return
     for network in networks:
-        if parse_network(network) is None:
+        parsed = parse_network(network)
+        if parsed is None:
             yield (
                 f"dovecot_mta_networks: '{network}' is no network: write an address or a network, as 192.0.2.25 or 192.0.2.0/28"
             )
-        elif parse_network(network).prefixlen == 0:
+        elif parsed.prefixlen == 0:
             yield (
                 f"dovecot_mta_networks: '{network}' is everybody, who could deliver without any check: name the mail "
                 f"servers, as 192.0.2.25"
             )
 
 
-def check_secrets(vars, topology, **_rest):
+def check_secrets(vars: Variables, topology: Topology, **_rest: Any) -> Iterator[str]:
     if not any("server" in node["roles"] for node in topology["nodes"].values()):
         return
     secret = vars.get("dovecot_doveadm_password") or ""
@@ -343,11 +368,13 @@ def check_secrets(vars, topology, **_rest):
         )
 
 
-def check_shared_secrets(secrets, **_rest):
+def check_shared_secrets(secrets: _secrets.Readings, **_rest: Any) -> Iterator[str]:
     yield from _secrets.differing(secrets)
 
 
-def check_tls(vars, topology, values, explicit, **_rest):
+def check_tls(
+    vars: Variables, topology: Topology, values: Mapping[str, Variables], explicit: Collection[str], **_rest: Any
+) -> Iterator[str]:
     if not any("server" in node["roles"] for node in topology["nodes"].values()):
         return
     for text, path in (("dovecot_tls_cert", "dovecot_tls_cert_file"), ("dovecot_tls_key", "dovecot_tls_key_file")):
@@ -367,9 +394,9 @@ def check_tls(vars, topology, values, explicit, **_rest):
         yield from _certificates_of(values)
 
 
-def _certificates_of(values):
+def _certificates_of(values: Mapping[str, Variables]) -> Iterator[str]:
     """Each node may have one of its own; what many have is read once."""
-    told = {}
+    told: dict[tuple[str, ...], list[str]] = {}
     for name, host in values.items():
         texts = host.get("dovecot_tls_cert") or "", host.get("dovecot_tls_key") or ""
         pair = tuple(text if "-----BEGIN " in text else "" for text in texts)
@@ -381,7 +408,7 @@ def _certificates_of(values):
             yield f"{found[0]}: (value not shown) of {_secrets.some(names)} {found[1]}"
 
 
-def check_users(vars, topology, **_rest):
+def check_users(vars: Variables, topology: Topology, **_rest: Any) -> Iterator[str]:
     users = vars.get("dovecot_users") or []
     if not isinstance(users, list):
         yield f"dovecot_users: is a {type(users).__name__}, no list: write one user an item, with name and password"
@@ -425,7 +452,7 @@ def check_users(vars, topology, **_rest):
             )
 
 
-def check_user_databases(vars, topology, **_rest):
+def check_user_databases(vars: Variables, topology: Topology, **_rest: Any) -> Iterator[str]:
     yield from _database_checks.problems(
         vars.get("dovecot_user_databases"),
         vars.get("dovecot_home_servers"),
@@ -434,7 +461,7 @@ def check_user_databases(vars, topology, **_rest):
     )
 
 
-def check_proxies(vars, topology, **_rest):
+def check_proxies(vars: Variables, topology: Topology, **_rest: Any) -> Iterator[str]:
     if not topology["proxies"]:
         return
     how = vars.get("dovecot_proxy_login") or "forward"
@@ -454,7 +481,7 @@ def check_proxies(vars, topology, **_rest):
         )
 
 
-def check_replication(vars, topology, explicit, **_rest):
+def check_replication(vars: Variables, topology: Topology, explicit: Collection[str], **_rest: Any) -> Iterator[str]:
     if not any("replication" in node["roles"] for node in topology["nodes"].values()):
         return
     location = str(vars.get("dovecot_backend_mail_location") or "")
@@ -486,11 +513,11 @@ def check_replication(vars, topology, explicit, **_rest):
     yield from _dsync_parameters(vars)
 
 
-def check_storage(groups, topology, given, **_rest):
+def check_storage(groups: Groups, topology: Topology, given: Mapping[str, Given], **_rest: Any) -> Iterator[str]:
     yield from _storage_checks.problems(groups, topology, given)
 
 
-def check_settings(given, topology, vars, **_rest):
+def check_settings(given: Mapping[str, Given], topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     # most settings are given to many nodes at once: one sentence for all of them
     for tree, names in _same_settings(given):
         if not hasattr(tree, "items"):
@@ -518,13 +545,13 @@ def check_settings(given, topology, vars, **_rest):
                 yield _shared_quota(f"dovecot_settings: {'/'.join(path)}", value)
 
 
-def _believes_any_password(node, vars):
+def _believes_any_password(node: Node, vars: Variables) -> bool:
     """Whether a look-up there succeeds with any password, since the backend is to judge it."""
     is_proxy = "proxy" in node["roles"] and "backend" not in node["roles"]
     return "director" in node["roles"] or (is_proxy and vars.get("dovecot_proxy_login") != "master")
 
 
-def _open_relays(tree, names):
+def _open_relays(tree: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     services = _setting_checks.sections(tree.get("service auth")) if names else ()
     for listener in (listener for service in services for listener in service):
         if listener.startswith("inet_listener"):
@@ -535,7 +562,7 @@ def _open_relays(tree, names):
             )
 
 
-def check_partners_users(given, topology, **_rest):
+def check_partners_users(given: Mapping[str, Given], topology: Topology, **_rest: Any) -> Iterator[str]:
     for partition, members in topology["partitions"].items():
         lists = [
             (name, given[name].get("users") or frozenset()) for name in members if topology["nodes"][name]["partner"] is not None
@@ -554,13 +581,15 @@ def check_partners_users(given, topology, **_rest):
                 )
 
 
-def check_differences(values, topology, given, **_rest):
+def check_differences(
+    values: Mapping[str, Variables], topology: Topology, given: Mapping[str, Given], **_rest: Any
+) -> Iterator[str]:
     told = {"dovecot_users"} if any(check_partners_users(given, topology)) else set()
     yield from _differences.problems(values, topology["partitions"], told)
 
 
-def _same_settings(given):
-    trees = []
+def _same_settings(given: Mapping[str, Given]) -> list[tuple[Any, list[str]]]:
+    trees: list[tuple[Any, list[str]]] = []
     for name, node in given.items():
         for tree, names in trees:
             if tree == node["settings"]:
@@ -571,14 +600,14 @@ def _same_settings(given):
     return trees
 
 
-def _shared_quota(variable, value):
+def _shared_quota(variable: str, value: object) -> str:
     return (
         f"{variable}: '{value}' with dovecot_replicated: a quota dictionary that both nodes share counts every "
         f"message twice: use 'count:User quota'"
     )
 
 
-def _dsync_parameters(vars):
+def _dsync_parameters(vars: Variables) -> Iterator[str]:
     text = str(vars.get("dovecot_replication_dsync_parameters") or "")
     try:
         words = shlex.split(text)
@@ -597,7 +626,7 @@ def _dsync_parameters(vars):
                 )
 
 
-CHECKS = (
+CHECKS: tuple[Callable[..., Iterator[str]], ...] = (
     check_groups,
     check_partitions,
     check_addresses,

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _calendar
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import shown
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, shown
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import refusal
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import did_you_mean
@@ -90,14 +92,16 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 DSYNC_FLAGS = frozenset("Nd1fRPEUDv")
 DSYNC_ARGUMENTS = frozenset("lrmgnxasTteOI")
 BREAKS = re.compile(r"[\x00-\x1f\x7f]")
+# Of a value that has the type of its specification.
+Check = Callable[[Any], Iterator[Wrong]]
 
 
-def problems(variable, value):
+def problems(variable: str, value: Any) -> list[Wrong]:
     found = _broken(variable, value)
     return found or list(CHECKS[variable](value) if variable in CHECKS else ())
 
 
-def _broken(variable, value):
+def _broken(variable: str, value: Any) -> list[Wrong]:
     """A line that breaks would begin another setting."""
     if isinstance(value, str) and BREAKS.search(value) and variable not in MULTILINE:
         return [(repr(value.strip())[:60], "has a line break or a control character: write it on one line")]
@@ -113,16 +117,16 @@ MULTILINE = (
 )
 
 
-def matching(pattern, words, empty=False):
-    def check(value):
+def matching(pattern: re.Pattern[str], words: str, empty: bool = False) -> Check:
+    def check(value: str) -> Iterator[Wrong]:
         if not (pattern.match(value) if value != "" else empty):
             yield shown("", value), words
 
     return check
 
 
-def between(lowest, highest, words="", above=False):
-    def check(value):
+def between(lowest: float, highest: float, words: str = "", above: bool = False) -> Check:
+    def check(value: float) -> Iterator[Wrong]:
         if not lowest <= value <= highest or (above and value == lowest):
             reach = f"above {lowest}" if above else f"from {lowest}"
             yield shown("", value), f"is no number {reach} to {highest}" + (f": {words}" if words else "")
@@ -130,8 +134,8 @@ def between(lowest, highest, words="", above=False):
     return check
 
 
-def interval(lowest, words):
-    def check(value):
+def interval(lowest: int, words: str) -> Check:
+    def check(value: str) -> Iterator[Wrong]:
         found = INTERVAL.match(value)
         if value == "0" and lowest == 0:
             return
@@ -143,21 +147,21 @@ def interval(lowest, words):
     return check
 
 
-def haproxy_interval(value):
+def haproxy_interval(value: str) -> Iterator[Wrong]:
     found = HAPROXY_INTERVAL.match(value)
     if not found or int(found.group(1)) == 0:
         yield shown("", value), "is no time with its unit as haproxy has it: write it as 31m or 12h"
 
 
-def calendar(value):
+def calendar(value: str) -> Iterator[Wrong]:
     if value.isdigit():
         yield shown("", value), 'is what YAML makes of a time without quotes: write it as "*-*-* 03:30:00", in quotes'
     elif not _calendar.understood(value):
         yield shown("", value), 'is no calendar expression of systemd: write it as "*-*-* 03:00:00" (`man systemd.time`)'
 
 
-def path(words, system=False, empty=False):
-    def check(value):
+def path(words: str, system: bool = False, empty: bool = False) -> Check:
+    def check(value: str) -> Iterator[Wrong]:
         if value == "" and empty:
             return
         plain = value.rstrip("/")
@@ -169,14 +173,14 @@ def path(words, system=False, empty=False):
     return check
 
 
-def account(value):
+def account(value: str) -> Iterator[Wrong]:
     if value in TAKEN_ACCOUNTS:
         yield shown("", value), "is an account that the system or Dovecot has for itself: use one for the mail alone, as vmail"
     elif not ACCOUNT.match(value):
         yield shown("", value), "is no name of an account: use small letters, digits, '_' and '-', as vmail"
 
 
-def protocols(value):
+def protocols(value: Sequence[str]) -> Iterator[Wrong]:
     unknown = [word for word in value if word not in OF_PROTOCOL]
     for number, word in enumerate(value, 1):
         if word in unknown:
@@ -192,17 +196,17 @@ def protocols(value):
         yield shown("", ", ".join(value)), "has neither imap nor pop3, by which mail is read: add one of them"
 
 
-def ports(given):
+def ports(given: Mapping[str, int]) -> Iterator[Wrong]:
     for service, port in given.items():
         yield from ((f"{service}: {what}", words) for what, words in port_number(port, how_to_leave_out(service)))
 
 
-def port_number(value, how_to_do_without="; it is needed"):
+def port_number(value: int, how_to_do_without: str = "; it is needed") -> Iterator[Wrong]:
     if not 1 <= value <= 65535:
         yield shown("", value), "is no port: write a number from 1 to 65535" + (how_to_do_without if value == 0 else "")
 
 
-def mail_location(value):
+def mail_location(value: str) -> Iterator[Wrong]:
     driver, colon, rest = value.partition(":")
     if value != value.strip() or not value:
         yield shown("", value), "is empty, or has blanks at an end: write it as mdbox:~/mdbox"
@@ -215,7 +219,7 @@ def mail_location(value):
         yield shown("", value), "is one place for all users, who would share one mailbox: write it as mdbox:~/mdbox, or put %n in"
 
 
-def namespaces(value):
+def namespaces(value: Sequence[Mapping[str, Any]]) -> Iterator[Wrong]:
     seen = set()
     for number, space in enumerate(value, 1):
         item, name = f"item {number}", space.get("name")
@@ -236,7 +240,7 @@ def namespaces(value):
                 yield item, f"has '{setting}' for {key}, which {refusal(setting, 'expression')}: remove it"
 
 
-def dsync_parameters(value):
+def dsync_parameters(value: str) -> Iterator[Wrong]:
     try:
         words = shlex.split(value)
     except ValueError:
@@ -261,24 +265,24 @@ def dsync_parameters(value):
                 return
 
 
-def quota_backend(value):
+def quota_backend(value: str) -> Iterator[Wrong]:
     driver = value.split(":", 1)[0]
     if driver not in ("count", "dict", "fs", "imapc") or " #" in value:
         yield shown("", value), "is no quota backend that counts in every mail format: use 'count:User quota'"
 
 
-def tls_version(value):
+def tls_version(value: str) -> Iterator[Wrong]:
     if value not in ("TLSv1.2", "TLSv1.3"):
         yield shown("", value), "is no TLS version that is allowed: write TLSv1.2 or TLSv1.3"
 
 
-def host_and_port(value):
+def host_and_port(value: str) -> Iterator[Wrong]:
     found = HOST_AND_PORT.match(value)
     if value and (not found or (found.group(4) and not 1 <= int(found.group(4)) <= 65535)):
         yield shown("", value), "is no host, or host and port: write it as mta.example.org:25"
 
 
-def host_name(value):
+def host_name(value: str) -> Iterator[Wrong]:
     if not NAME.match(value) or len(value) > 64:
         yield (
             shown("", value),
@@ -290,17 +294,17 @@ def host_name(value):
         )
 
 
-def source(value):
+def source(value: str) -> Iterator[Wrong]:
     if re.search(r"[\s\"'\\#]", value):
         yield shown("", value), "has blanks, quotes or '#': write it as mount takes it, as nfs.example.org:/srv/mail"
 
 
-def secret(value):
+def secret(value: str) -> Iterator[Wrong]:
     if value.startswith("<"):
         yield "(value not shown)", "begins with '<', which makes a file's name of it: use letters and digits"
 
 
-def mount_options(value):
+def mount_options(value: Sequence[str]) -> Iterator[Wrong]:
     for option in value:
         if "," in option or re.search(r"[\s\"'\\#]", option) or not option:
             yield shown("", option), "is more than one option, or has blanks: write one option an item"
@@ -309,13 +313,13 @@ def mount_options(value):
 many = 1000000
 
 
-def plugins(value):
+def plugins(value: Sequence[str]) -> Iterator[Wrong]:
     for name in value:
         if not PLUGIN.match(name):
             yield shown("", name), "is no name of a plugin: write one an item, as zlib; what the roles load stays"
 
 
-def protocol_plugins(value):
+def protocol_plugins(value: Mapping[str, Any]) -> Iterator[Wrong]:
     for protocol, names in value.items():
         if protocol not in PLUGIN_PROTOCOLS:
             like = did_you_mean(str(protocol), PLUGIN_PROTOCOLS)
@@ -326,13 +330,13 @@ def protocol_plugins(value):
             yield from ((f"{protocol}: {what}", words) for what, words in plugins(names))
 
 
-def packages(value):
+def packages(value: Sequence[str]) -> Iterator[Wrong]:
     for name in value:
         if not PACKAGE.match(name):
             yield shown("", name), "is no name of a Debian package: write one an item, as dovecot-fts-xapian"
 
 
-CHECKS = {
+CHECKS: dict[str, Check] = {
     "dovecot_hostname": host_name,
     "dovecot_sessions": between(100, 100000, "write how many clients it is made for, as docs/sizing.md tells"),
     "dovecot_protocols": protocols,

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypedDict
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 
 SINGLE_USER = re.compile(r"[A-Za-z0-9._+=@-]+\Z")
 
 
-def move_obstacles(topology, user, to, reached, users=()):
+def move_obstacles(
+    topology: Topology, user: str, to: object, reached: Iterable[str], users: Iterable[Mapping[str, Any]] = ()
+) -> list[str]:
     """What is wrong with the request itself, as sentences with their remedies.
 
     I(reached): names of the nodes that were reached.  I(users): those of C(dovecot_users).
@@ -18,7 +24,9 @@ def move_obstacles(topology, user, to, reached, users=()):
     return list(_obstacles(topology, user, str(to), set(reached), users))
 
 
-def _obstacles(topology, user, to, reached, users):
+def _obstacles(
+    topology: Topology, user: str, to: str, reached: Collection[str], users: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
     if not topology["proxies"]:
         yield (
             "dovecot_proxies: the cluster has no proxies, so nobody would send the user to another partition, nothing was "
@@ -53,7 +61,21 @@ def _obstacles(topology, user, to, reached, users):
 MAIL = "mail"  # a line of what was found: the user has mail there
 
 
-def move_way(topology, user, to, knowing, found, home):
+class Way(TypedDict):
+    user: str
+    home: str
+    target: str
+    target_address: str
+    doors: list[str]
+    knowing: Sequence[str]
+    begun: list[str]
+    sources: list[str]
+    obstacles: list[str]
+
+
+def move_way(
+    topology: Topology, user: str, to: object, knowing: Sequence[str], found: Mapping[str, Sequence[str]], home: str
+) -> Way:
     """The way of a user, with C(obstacles).
 
     I(knowing): the backends that know the user.  I(found): by backend, the lines C(mail), and those of its file of users who are
@@ -70,7 +92,7 @@ def move_way(topology, user, to, knowing, found, home):
     if not sources and not begun:
         sources = [node for node in mail if node != target]
     moving = {line.partition(":")[0] for lines in found.values() for line in lines if line not in ("", MAIL)}
-    way = {
+    way: Way = {
         "user": name,
         "home": home,
         "target": target,
@@ -79,11 +101,13 @@ def move_way(topology, user, to, knowing, found, home):
         "knowing": knowing,
         "begun": begun,
         "sources": sources,
+        "obstacles": [],
     }
-    return dict(way, obstacles=list(_conflicts(way, sorted(moving - {name}))))
+    way["obstacles"] = list(_conflicts(way, sorted(moving - {name})))
+    return way
 
 
-def _conflicts(way, others):
+def _conflicts(way: Way, others: Sequence[str]) -> Iterator[str]:
     if not way["knowing"]:
         yield (
             "dovecot_move_user: no backend knows %s, nothing was changed: is the name right, and the home server in the "

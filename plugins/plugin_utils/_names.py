@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import sentence
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import PLAYBOOKS, did_you_mean
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import CLUSTER_GROUP, ROLE_OF_GROUP
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._reading import Reader
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import PLAYBOOKS, Specifications, did_you_mean
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import CLUSTER_GROUP, ROLE_OF_GROUP, Groups
 
 GROUPS = (CLUSTER_GROUP, *ROLE_OF_GROUP, "dovecot_active_passive")
 
 
-def groups(declared, common):
+def groups(declared: Groups, common: Mapping[str, Any]) -> Iterator[str]:
     own = common.get("dovecot_own_variables") or ()
     for group in sorted(declared):
         if group.startswith("dovecot_") and group not in GROUPS and group not in own:
@@ -27,19 +31,19 @@ def groups(declared, common):
 class Names:
     """Collects them host by host. What a template of the inventory names is read."""
 
-    def __init__(self, reader, specs):
+    def __init__(self, reader: Reader, specs: Specifications) -> None:
         self._reader = reader
         self._known = PLAYBOOKS.union(*specs.values())
-        self._found, self._read = {}, {}
+        self._found: dict[str, list[str]] = {}
 
-    def host(self, name, written, variables, values):
+    def host(self, name: str, written: Set[str], variables: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         unknown = written - self._known - set(values.get("dovecot_own_variables") or ())
         if unknown:
             unknown -= frozenset().union(*(self._reader.words(value) for value in variables.values()))
         for variable in unknown:
             self._found.setdefault(variable, []).append(name)
 
-    def problems(self, total):
+    def problems(self, total: int) -> Iterator[str]:
         for variable, names in sorted(self._found.items()):
             like = did_you_mean(variable, self._known)
             yield sentence(

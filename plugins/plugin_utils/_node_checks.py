@@ -5,10 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import Storage
+
+# What a node has, and what is declared of its storage.
+Sharing = Mapping[str, tuple[Facts, Storage]]
 
 
-def problems(nodes, filled="", storage=None, asked=None, secrets=None):
+def problems(
+    nodes: Mapping[str, Facts],
+    filled: str = "",
+    storage: Mapping[str, Storage] | None = None,
+    asked: tuple[float, float] | None = None,
+    secrets: Mapping[str, _secrets.Secret] | None = None,
+) -> list[str]:
     """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only.
 
     I(filled) is the node that playbooks/fill_node.yml is at work on.  I(storage): name of each backend with shared storage ->
@@ -22,7 +35,7 @@ def problems(nodes, filled="", storage=None, asked=None, secrets=None):
     return found + [*check_hidden_mail(sharing), *check_mail_accounts(sharing), *check_clocks(sharing, asked)]
 
 
-def check_versions(nodes):
+def check_versions(nodes: Mapping[str, Facts]) -> Iterator[str]:
     for name, node in nodes.items():
         version = node.get("dovecot_version")
         if version is None:
@@ -37,8 +50,8 @@ def check_versions(nodes):
             )
 
 
-def check_hostnames(nodes):
-    seen = {}
+def check_hostnames(nodes: Mapping[str, Facts]) -> Iterator[str]:
+    seen: dict[str, str] = {}
     for name, node in nodes.items():
         other = seen.setdefault(node["hostname"].lower(), name)
         if other != name:
@@ -48,7 +61,7 @@ def check_hostnames(nodes):
             )
 
 
-def check_addresses(nodes):
+def check_addresses(nodes: Mapping[str, Facts]) -> Iterator[str]:
     for name, node in nodes.items():
         if node["address_interface"] is None:
             yield (
@@ -57,7 +70,7 @@ def check_addresses(nodes):
             )
 
 
-def check_exports(nodes):
+def check_exports(nodes: Mapping[str, Facts]) -> Iterator[str]:
     for name, node in nodes.items():
         if node["mounted_by_hand"]:
             yield (
@@ -66,7 +79,7 @@ def check_exports(nodes):
             )
 
 
-def check_filling(nodes, filled):
+def check_filling(nodes: Mapping[str, Facts], filled: str) -> Iterator[str]:
     for name, node in nodes.items():
         if node["filling"] == "filling" and name != filled:
             yield (
@@ -76,7 +89,7 @@ def check_filling(nodes, filled):
             )
 
 
-def check_hidden_mail(sharing):
+def check_hidden_mail(sharing: Sharing) -> Iterator[str]:
     for name, (node, declared) in sharing.items():
         if node["has_mail"]:
             yield (
@@ -85,7 +98,7 @@ def check_hidden_mail(sharing):
             )
 
 
-def check_mail_accounts(sharing):
+def check_mail_accounts(sharing: Sharing) -> Iterator[str]:
     for name, (node, declared) in sharing.items():
         wanted, found = {"uid": int(declared["uid"]), "gid": int(declared["gid"])}, node["mail_account"]
         if found not in (None, wanted):
@@ -96,7 +109,7 @@ def check_mail_accounts(sharing):
             )
 
 
-def check_clocks(sharing, asked):
+def check_clocks(sharing: Sharing, asked: tuple[float, float] | None) -> Iterator[str]:
     """A node was read some time between the controller's two looks at its own clock: what is beyond these is a difference."""
     if not asked:
         return

@@ -10,11 +10,16 @@ meant, as it may be shown.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import PORTS, how_to_leave_out
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET, did_you_mean
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET, Option, did_you_mean
+
+# (what, words)
+Wrong = tuple[str, str]
 
 WANTED = {
     "str": "no text: write it in quotes",
@@ -26,7 +31,7 @@ WANTED = {
 PLURAL = {"list": "is no list: write one a line, each after '- '", "dict": "no mapping: write NAME: VALUE, one a line"}
 
 
-def normalised(variable, spec, value):
+def normalised(variable: str, spec: Option, value: Any) -> tuple[Any, list[Wrong]]:
     """The value, its default where it is empty; and what is wrong."""
     kind = spec.get("type", "str")
     if value is None:
@@ -38,7 +43,7 @@ def normalised(variable, spec, value):
     return _one(variable, spec, kind, value)
 
 
-def shown(variable, value):
+def shown(variable: str, value: object) -> str:
     """I(value) in a message."""
     if variable in SECRET:
         return "(value not shown)"
@@ -46,7 +51,7 @@ def shown(variable, value):
     return "'%s'" % (text if len(text) <= 60 else text[:57] + "...")
 
 
-def _one(variable, spec, kind, value):
+def _one(variable: str, spec: Option, kind: str, value: Any) -> tuple[Any, list[Wrong]]:
     choices = spec.get("choices")
     if not _plausible(kind, value, choices) or (variable in SECRET and not isinstance(value, str)):
         return None, [(shown(variable, value), _words(kind, value))]
@@ -59,7 +64,7 @@ def _one(variable, spec, kind, value):
     return found, []
 
 
-def _words(kind, value):
+def _words(kind: str, value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"is a list, {WANTED[kind]}"
     if isinstance(value, dict):
@@ -70,28 +75,29 @@ def _words(kind, value):
     return f"is {WANTED[kind]}"
 
 
-def _plausible(kind, value, choices):
+def _plausible(kind: str, value: object, choices: Iterable[str] | None) -> bool:
     """What Ansible's validator would make something of that nobody meant."""
     if isinstance(value, bool):
-        return kind == "bool" or (choices and {"yes", "no"} & set(choices))
+        return kind == "bool" or bool(choices and {"yes", "no"} & set(choices))
     if kind in ("int", "float"):
         return isinstance(value, (str, int)) or (kind == "float" and isinstance(value, float))
     return isinstance(value, (str, int, float))
 
 
-def _validated(variable, spec, value):
+def _validated(variable: str, spec: Option, value: Any) -> tuple[Any, bool]:
     result = ArgumentSpecValidator({variable: {"type": spec.get("type", "str"), "choices": spec.get("choices")}}).validate(
         {variable: value}
     )
     return result.validated_parameters.get(variable), bool(result.error_messages)
 
 
-def _list(variable, spec, value):
+def _list(variable: str, spec: Option, value: Any) -> tuple[Any, list[Wrong]]:
     if not isinstance(value, (list, tuple)):
         if isinstance(value, dict):
             return None, [("", f"is a dict, no list: write one an item, each after '- '{_item(spec)}")]
         return None, [(shown(variable, value), f"is no list: write one an item, each after '- '{_item(spec)}")]
-    found, wrong = [], []
+    found: list[Any] = []
+    wrong: list[Wrong] = []
     for number, item in enumerate(value, 1):
         if "options" in spec:
             kept, problems = _options(variable, spec["options"], item)
@@ -107,26 +113,27 @@ def _list(variable, spec, value):
     return found, wrong
 
 
-def _item(spec):
+def _item(spec: Option) -> str:
     needed = [name for name, option in spec.get("options", {}).items() if option.get("required")]
     return f", with {' and '.join(needed)}" if needed else ""
 
 
-def _called(item):
+def _called(item: object) -> str:
     name = item.get("name") if isinstance(item, dict) else None
     return f" ({name})" if isinstance(name, (str, int)) and name != "" else ""
 
 
-def _no_mapping(item):
+def _no_mapping(item: object) -> Wrong:
     shape = f"'{item}' " if isinstance(item, (str, int)) else "is empty, and " if item is None else ""
     return "", f"{shape}{'' if item is None else 'is '}no mapping: write NAME: VALUE, one a line"
 
 
-def _options(variable, options, item):
+def _options(variable: str, options: Mapping[str, Option], item: Any) -> tuple[Any, list[Wrong]]:
     """An item of a list of mappings: what of it is right, without what was left empty."""
     if not isinstance(item, dict):
         return None, [_no_mapping(item)]
-    found, wrong = {}, []
+    found: dict[str, Any] = {}
+    wrong: list[Wrong] = []
     for key in item:
         if key not in options:
             like = did_you_mean(key, options)
@@ -145,13 +152,14 @@ def _options(variable, options, item):
     return found, wrong
 
 
-def _dict(variable, spec, value):
+def _dict(variable: str, spec: Option, value: Any) -> tuple[Any, list[Wrong]]:
     if not isinstance(value, dict):
         return None, [("", f"is a {type_of(value)}, {PLURAL['dict']}")]
     default = spec.get("default")
     if not default:
         return dict(value), []
-    found, wrong = dict(default), []
+    found: dict[str, Any] = dict(default)
+    wrong: list[Wrong] = []
     for key, given in value.items():
         if key not in default:
             like = did_you_mean(key, default)
@@ -168,11 +176,11 @@ def _dict(variable, spec, value):
     return found, wrong
 
 
-def _meant(variable, key, given):
+def _meant(variable: str, key: str, given: object) -> str:
     """What to do instead, for whoever has written it to be without a service."""
     return how_to_leave_out(key) if variable in PORTS and not given else ""
 
 
-def type_of(value):
+def type_of(value: object) -> str:
     kinds = ((bool, "truth value"), (str, "text"), ((int, float), "number"), (dict, "mapping"), ((list, tuple), "list"))
     return next((name for kind, name in kinds if isinstance(value, kind)), "value")

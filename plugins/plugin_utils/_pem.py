@@ -10,5 +10,5 @@ import re
 PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----")
 
 
-def has_private_key(text):
+def has_private_key(text: object) -> bool:
     return bool(PRIVATE_KEY.search(str(text or "")))

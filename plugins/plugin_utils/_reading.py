@@ -10,11 +10,15 @@ has one is rendered once for all hosts for whom the variables that it names are 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 # Through these a template can reach what no other word of it names.
 ANYTHING = frozenset({"vars", "varnames", "hostvars", "q", "query", "environment"})
+# What a value depends on; none, if that cannot be told.
+Key = tuple[Any, ...] | None
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -25,11 +29,13 @@ class Unreadable(Exception):
 class Reader:
     """I(render): a function of text or structure and variables, which raises when it cannot."""
 
-    def __init__(self, render, explain=str):
+    def __init__(self, render: Callable[[Any, Mapping[str, Any]], Any], explain: Callable[[Exception], str] = str) -> None:
         self._render, self._explain = render, explain
-        self._values, self._words, self._kept = {}, {}, {}
+        self._values: dict[Key, Any] = {}
+        self._words: dict[int, frozenset[str]] = {}
+        self._kept: dict[int, Any] = {}
 
-    def read(self, name, variables):
+    def read(self, name: str, variables: Mapping[str, Any]) -> Any:
         """The value of the variable I(name) among I(variables) of a host."""
         raw = variables[name]
         key = self._key(name, raw, variables)
@@ -44,9 +50,10 @@ class Reader:
             self._values[key] = value
         return _value(self._values[key])
 
-    def parts(self, name, variables):
+    def parts(self, name: str, variables: Mapping[str, Any]) -> tuple[list[Any], list[tuple[int, str]]]:
         """What of a list can be read: its items, and the reasons why others cannot."""
-        found, reasons = [], []
+        found: list[Any] = []
+        reasons: list[tuple[int, str]] = []
         for number, item in enumerate(variables[name], 1):
             try:
                 found.append(self._render(item, variables))
@@ -54,7 +61,7 @@ class Reader:
                 reasons.append((number, self._explain(error)))
         return found, reasons
 
-    def words(self, raw):
+    def words(self, raw: Any) -> frozenset[str]:
         """All words within templates of I(raw), which may be the names of variables."""
         key = id(raw)
         if key not in self._words:
@@ -62,11 +69,12 @@ class Reader:
             self._words[key] = frozenset(word for text in texts(raw) if TEMPLATE.search(text) for word in WORD.findall(text))
         return self._words[key]
 
-    def _key(self, name, raw, variables):
+    def _key(self, name: str, raw: Any, variables: Mapping[str, Any]) -> Key:
         words = self.words(raw)
         if not words:
             return name, id(raw)
-        needed, waiting = {}, list(words)
+        needed: dict[str, Any] = {}
+        waiting = list(words)
         while waiting:
             word = waiting.pop()
             if word in ANYTHING and word != name:
@@ -80,13 +88,13 @@ class Reader:
         return name, id(raw), frozenset(needed.items())
 
 
-def _value(found):
+def _value(found: Any) -> Any:
     if isinstance(found, Unreadable):
         raise found
     return found
 
 
-def texts(raw):
+def texts(raw: Any) -> Iterator[str]:
     """All texts within I(raw), keys of mappings too."""
     waiting = [raw]
     while waiting:

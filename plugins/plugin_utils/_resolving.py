@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import Judgement
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import parse_address
 
 HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?\Z")
 
 
-def resolve(judgement, look_up=socket.getaddrinfo):
+def resolve(judgement: Judgement, look_up: Callable[..., Iterable[Any]] = socket.getaddrinfo) -> None:
     """Puts an address in the place of a name that has exactly one."""
     for name, values in judgement.values.items():
         text = values.get("dovecot_address")

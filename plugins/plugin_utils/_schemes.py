@@ -57,7 +57,7 @@ NOT_HASHED = ("PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC")
 GIVEN = re.compile(r"\{([A-Za-z0-9-]+)(\.([A-Za-z0-9]+))?\}(\S+)\Z")
 
 
-def problem(password):
+def problem(password: str) -> str:
     """What is wrong with a password of an inventory, or nothing."""
     found = GIVEN.match(password)
     if not found or found.group(1).upper() in NOT_HASHED:

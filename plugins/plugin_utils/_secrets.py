@@ -11,11 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypedDict
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 
 DOVEADM, PROXY_MASTER = "dovecot_doveadm_password", "dovecot_proxy_master_password"
 
+# variable -> the nodes that share it, each with the value that it reads
+Readings = Mapping[str, Sequence[tuple[str, Any]]]
 
-def holders(topology, proxy_login):
+
+class Secret(TypedDict):
+    """What is declared of one, and who is to have it."""
+
+    digest: str
+    nodes: list[str]
+
+
+def holders(topology: Topology, proxy_login: str | None) -> dict[str, list[str]]:
     """Variable -> the nodes that get it."""
     having = {
         role: [name for name, node in topology["nodes"].items() if role in node["roles"]]
@@ -27,14 +42,14 @@ def holders(topology, proxy_login):
     return found
 
 
-def digest(nonce, text):
+def digest(nonce: str, text: object) -> str:
     return hmac.new(nonce.encode(), str(text).encode(), hashlib.sha256).hexdigest()
 
 
-def differing(readings):
+def differing(readings: Readings) -> Iterator[str]:
     """Sentences about variables that are not the same for all; I(readings): variable -> (node, value) pairs."""
     for variable, pairs in readings.items():
-        nodes_of = {}
+        nodes_of: dict[Any, list[str]] = {}
         for name, value in pairs:
             nodes_of.setdefault(value, []).append(name)
         if len(nodes_of) > 1:
@@ -47,7 +62,7 @@ def differing(readings):
             )
 
 
-def changing(nodes, declared):
+def changing(nodes: Mapping[str, Facts], declared: Mapping[str, Secret]) -> Iterator[str]:
     """Sentences about secrets that this run would change on some of the nodes only.
 
     I(nodes): reached node -> result of C(node_info).  I(declared): variable -> C(digest) and C(nodes), all that have it.
@@ -64,9 +79,9 @@ def changing(nodes, declared):
             )
 
 
-def _others(pairs, names):
+def _others(pairs: Iterable[tuple[str, Any]], names: list[str]) -> list[str]:
     return list(dict.fromkeys(name for name, _value in pairs if name not in names)) or names
 
 
-def some(names):
+def some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 OF_PROTOCOL = {"imap": ("imap", "imaps"), "pop3": ("pop3", "pop3s"), "lmtp": ("lmtp",), "sieve": ("sieve",)}
 # The variables that have a port for each service.
 PORTS = ("dovecot_ports", "dovecot_proxy_protocol_ports", "dovecot_health_ports")
 
 
-def served(ports, protocols):
+def served(ports: Mapping[str, int], protocols: Container[str]) -> dict[str, int]:
     """Those of the ports, by service, that anybody listens at."""
     return {
         service: ports[service]
@@ -21,7 +23,7 @@ def served(ports, protocols):
     }
 
 
-def how_to_leave_out(service):
+def how_to_leave_out(service: str) -> str:
     """For whoever tries it by a port: words to put behind others."""
     protocol = next(protocol for protocol, services in OF_PROTOCOL.items() if service in services)
     if protocol == "lmtp":

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import CONTROL, refusal
 
 # They are made from these variables, and a value here would hold for a part of the nodes or of the services only.
@@ -49,7 +52,7 @@ KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/*-]*\Z")
 SECTION = re.compile(r"[a-z_]+( [^\s{}#\"]+| \"[^\"{}#]*\")?\Z")
 
 
-def problems(tree, path=()):
+def problems(tree: Mapping[Any, Any], path: tuple[str, ...] = ()) -> Iterator[Wrong]:
     """(setting, words) pairs."""
     for key, value in tree.items():
         where = "/".join((*path, str(key)))
@@ -68,13 +71,13 @@ def problems(tree, path=()):
             yield from _value(where, key, value, {} if elsewhere else OWNED)
 
 
-def sections(value):
+def sections(value: Any) -> Sequence[Mapping[Any, Any]]:
     """The blocks of a key: a mapping is one, a list of mappings several of the same name."""
     blocks = value if isinstance(value, (list, tuple)) else [value]
     return blocks if blocks and all(hasattr(block, "items") for block in blocks) else []
 
 
-def leaves(tree, path=()):
+def leaves(tree: Mapping[Any, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """(path, value) of each setting, in whatever section."""
     for key, value in tree.items():
         blocks = sections(value)
@@ -84,7 +87,7 @@ def leaves(tree, path=()):
             yield (*path, str(key)), value
 
 
-def _value(where, key, value, owned):
+def _value(where: str, key: str, value: Any, owned: Mapping[str, str]) -> Iterator[Wrong]:
     shown = "value not shown" if "pass" in key else value
     if value is None:
         yield where, "is empty: give it a value, or remove it; a section needs at least one setting"
@@ -104,7 +107,7 @@ def _value(where, key, value, owned):
         yield from _text(where, value, shown)
 
 
-def _text(where, value, shown):
+def _text(where: str, value: str, shown: str) -> Iterator[Wrong]:
     if CONTROL.search(value):
         yield where, "has a line break or a control character, behind which another setting would begin: write one line"
     elif re.search(r"(^|\s)#", value):

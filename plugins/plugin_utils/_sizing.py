@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import TypedDict
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import KernelSetting
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL
 
 # What is there beside the sessions: clients that have not logged in, health checks, Dovecot's own processes, doveadm.
@@ -24,7 +28,23 @@ PORTS = 28232
 MORE_PORTS = "16384 60999"
 
 
-def sizing(sessions, roles, cores=1, protocols=tuple(OF_PROTOCOL)):
+class Sizing(TypedDict):
+    sessions: int
+    login_processes: int
+    login_clients: int
+    login_memory: str
+    processes: dict[str, int]
+    everyone: int
+    stats_memory: str
+    sessions_of_one_client: int
+    files: int
+    tasks: int
+    kernel: dict[str, int | str]
+
+
+def sizing(
+    sessions: int | str, roles: Collection[str], cores: int | str = 1, protocols: Collection[str] = tuple(OF_PROTOCOL)
+) -> Sizing:
     """The limits of Dovecot, systemd and the kernel on a node with these roles."""
     sessions = int(sessions)
     is_backend = "backend" in roles
@@ -56,13 +76,13 @@ def sizing(sessions, roles, cores=1, protocols=tuple(OF_PROTOCOL)):
     }
 
 
-def mib(kib):
+def mib(kib: int) -> int:
     return -(-kib // 1024)
 
 
-def kernel(sessions, roles, everyone):
+def kernel(sessions: int, roles: Collection[str], everyone: int) -> dict[str, int | str]:
     """Settings of the kernel that must be at least so high."""
-    settings = {
+    settings: dict[str, int | str] = {
         # All clients of a node that has died come at once.
         "net.core.somaxconn": max(4096, sessions),
         "fs.file-max": 32 * everyone,
@@ -78,7 +98,7 @@ def kernel(sessions, roles, everyone):
     return settings
 
 
-def raised(needed, present):
+def raised(needed: Mapping[str, int | str], present: Mapping[str, KernelSetting]) -> dict[str, int | str]:
     """Those of the needed settings that are too low on a node, or that are set there by us already.
 
     present: setting -> C(value) that is in force, and C(ours) when our file has the setting. A value that somebody has set higher
@@ -91,7 +111,7 @@ def raised(needed, present):
     }
 
 
-def size(value):
+def size(value: int | str) -> int:
     """Of a number, or of a range of numbers as the kernel writes it."""
     numbers = [int(word) for word in str(value).split()]
     return numbers[-1] if len(numbers) == 1 else numbers[-1] - numbers[0]

@@ -8,13 +8,31 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import yaml
 
 ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
+
+
+class Option(TypedDict, total=False):
+    """The specification of a variable, as far as it is read here."""
+
+    type: str
+    elements: str
+    default: Any
+    choices: list[str]
+    required: bool
+    options: dict[str, Option]
+
+
+# role -> variable -> its specification
+Specifications = dict[str, dict[str, Option]]
+
 # Of the variables that several roles read (of the role cluster), those that not every node needs: a node that has none of these
 # roles may lack them, or have others.
-READ_BY = {
+READ_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("server",): (
         "dovecot_doveadm_password",
         "dovecot_tls_cert",
@@ -44,7 +62,10 @@ READ_BY = {
     ("nfs_server",): ("dovecot_nfs_server_export", "dovecot_mail_uid", "dovecot_mail_gid"),
 }
 # What belongs to the topology and so to no role.
-TOPOLOGY = {"dovecot_partition": {"type": "str"}, "dovecot_own_variables": {"type": "list", "elements": "str", "default": []}}
+TOPOLOGY: dict[str, Option] = {
+    "dovecot_partition": {"type": "str"},
+    "dovecot_own_variables": {"type": "list", "elements": "str", "default": []},
+}
 # What the playbooks ask for with -e.
 PLAYBOOKS = frozenset(
     {
@@ -83,14 +104,14 @@ SECRET = frozenset(
 
 
 @functools.cache
-def plain_defaults():
+def plain_defaults() -> dict[str, Any]:
     """Variable -> its default, of all roles; None where it is derived."""
     return {variable: option.get("default") for options in specifications().values() for variable, option in options.items()}
 
 
-def specifications(folder=ROLES):
+def specifications(folder: str = ROLES) -> Specifications:
     """Role -> variable -> its specification, for the roles that read it; what all nodes read is that of C(node)."""
-    found = {"node": {}}
+    found: Specifications = {"node": {}}
     for role in sorted(os.listdir(folder)):
         path = os.path.join(folder, role, "meta", "argument_specs.yml")
         if os.path.exists(path):
@@ -107,7 +128,7 @@ def specifications(folder=ROLES):
     return found
 
 
-def did_you_mean(name, known):
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Words to put behind a name that nobody knows; empty when none is like it."""
     like = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.7)
     return f"did you mean {like[0]}?" if like else ""

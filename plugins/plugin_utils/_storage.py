@@ -8,6 +8,8 @@ Plain data in, plain data out.  docs/shared_storage.md has the same as tables, w
 
 from __future__ import annotations
 
+from typing import NotRequired, TypedDict
+
 TYPES = ("nfs", "ocfs2", "gfs2", "glusterfs", "cephfs")
 # One kernel does not see what another has cached, as each caches attributes and directory entries for a while.
 CACHING = ("nfs", "glusterfs")
@@ -18,7 +20,29 @@ MOUNT_TYPES = {"nfs": "nfs4", "ocfs2": "ocfs2", "gfs2": "gfs2", "glusterfs": "gl
 STACKS = {"ocfs2": "o2cb.service", "gfs2": "dlm.service"}
 
 
-def mount_options(kind, has_directors):
+class Mount(TypedDict):
+    """What is declared of storage, as far as its mount and Dovecot's settings follow from it."""
+
+    type: str
+    path: str
+    mail_location: str
+    mount_options: NotRequired[list[str]]
+    lock_method: NotRequired[str]
+    index_dir: NotRequired[str]
+    volatile_dir: NotRequired[str]
+
+
+class Storage(Mount):
+    """All that is declared of it."""
+
+    source: str
+    mail_user: str
+    uid: int
+    gid: int
+    max_clock_difference: float
+
+
+def mount_options(kind: str, has_directors: bool) -> list[str]:
     """Options of the mount, in the order in which they are written."""
     options = {
         "nfs": ["nfsvers=4.2", "hard", "noatime", "nordirplus"],
@@ -33,12 +57,12 @@ def mount_options(kind, has_directors):
     return [*options, "_netdev"]
 
 
-def lock_method(kind):
+def lock_method(kind: str) -> str:
     """OCFS2 with its own cluster stack has flock across the nodes, but no fcntl locks."""
     return "flock" if kind == "ocfs2" else "fcntl"
 
 
-def settings(kind, has_directors, method=None):
+def settings(kind: str, has_directors: bool, method: str | None = None) -> dict[str, str]:
     """Dovecot's settings that differ from its defaults."""
     found = {"mmap_disable": "yes"}
     if kind in CACHING:
@@ -54,7 +78,7 @@ def settings(kind, has_directors, method=None):
     return found
 
 
-def mail_location(location, index_dir="", volatile_dir=""):
+def mail_location(location: str, index_dir: str = "", volatile_dir: str = "") -> str:
     """I(location) with what is to be on the node's own disk; each user has a folder there."""
     parts = [location]
     parts += [f"INDEX={index_dir}/%Ld/%Ln"] if index_dir else []
@@ -62,6 +86,6 @@ def mail_location(location, index_dir="", volatile_dir=""):
     return ":".join(parts)
 
 
-def mail_format(location):
+def mail_format(location: str | None) -> str:
     """C(maildir) of C(maildir:~/Maildir)."""
     return str(location or "").split(":", 1)[0].lower()

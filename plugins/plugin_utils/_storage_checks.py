@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storage
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import CACHING, FORMATS, TYPES, mail_format
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import CACHING, FORMATS, TYPES, Storage, mail_format
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Given, Groups, Topology
 
 GROUP = "dovecot_shared_storage"
 SERVERS = "dovecot_nfs_servers"
@@ -20,10 +23,10 @@ HARMFUL_OPTIONS = {
     "ro": "with it nobody could get mail: leave it out",
     "nolock": "with it the nodes do not see each other's locks, and indexes break: leave it out",
 }
-HARMFUL_VALUES = {"local_lock": ("all", "flock", "posix")}
+HARMFUL_VALUES: dict[str, tuple[str, ...]] = {"local_lock": ("all", "flock", "posix")}
 
 
-def problems(groups, topology, given):
+def problems(groups: Groups, topology: Topology, given: Mapping[str, Given]) -> Iterator[str]:
     """Sentences about what is wrong. I(given): node name -> its own variables, as C(storage)."""
     nodes = topology["nodes"]
     members = [name for name in groups.get(GROUP, ()) if name in nodes]
@@ -39,7 +42,7 @@ def problems(groups, topology, given):
         yield from _own_settings(name, given[name]["settings"], given[name]["storage"], bool(topology["directors"]))
 
 
-def _membership(groups, topology, members):
+def _membership(groups: Groups, topology: Topology, members: Sequence[str]) -> Iterator[str]:
     nodes = topology["nodes"]
     for group in (GROUP, SERVERS):
         strays = [name for name in groups.get(group, ()) if name not in nodes]
@@ -55,7 +58,7 @@ def _membership(groups, topology, members):
             )
 
 
-def _server(topology, given, members):
+def _server(topology: Topology, given: Mapping[str, Given], members: Sequence[str]) -> Iterator[str]:
     servers = topology["nfs_servers"]
     if len(servers) > 1:
         yield (
@@ -84,23 +87,26 @@ def _server(topology, given, members):
         yield f"{SERVERS}: {', '.join(servers)} would export to nobody: put backends into {GROUP}, or leave the group empty"
 
 
-def _partition(partition, names, shared, topology, given):
+def _partition(
+    partition: str, names: Iterable[str], shared: Sequence[str], topology: Topology, given: Mapping[str, Given]
+) -> Iterator[str]:
     missing = sorted(set(names) - set(shared))
     if missing:
         yield (
             f"{GROUP}: of partition '{partition}' it holds {', '.join(shared)}, but not {', '.join(missing)}, whose mail "
             f"would be elsewhere: add all nodes of the partition"
         )
-    for key, variable in (("type", "dovecot_shared_storage_type"), ("source", "dovecot_shared_storage_source")):
+    for key in ("type", "source"):
+        variable = f"dovecot_shared_storage_{key}"
         values = {name: str(given[name]["storage"][key]) for name in shared}
         if len(set(values.values())) > 1:
             words = ", ".join(f"'{value}' on {name}" for name, value in values.items())
             yield f"{variable}: differs within partition '{partition}' ({words}): set it once, for the partition's group"
 
 
-def _folders(topology, given, members):
+def _folders(topology: Topology, given: Mapping[str, Given], members: Iterable[str]) -> Iterator[str]:
     """Each partition has a place of its own."""
-    seen = {}
+    seen: dict[str, str | None] = {}
     for name in members:
         source, partition = given[name]["storage"]["source"], topology["nodes"][name]["partition"]
         other = seen.setdefault(source, partition)
@@ -112,9 +118,9 @@ def _folders(topology, given, members):
             return
 
 
-def _one_sentence_each(members, judge):
+def _one_sentence_each(members: Iterable[str], judge: Callable[[str], Iterable[str]]) -> Iterator[str]:
     """What holds for many nodes is said once."""
-    told = {}
+    told: dict[str, list[str]] = {}
     for name in members:
         for sentence in judge(name):
             told.setdefault(sentence, []).append(name)
@@ -122,7 +128,7 @@ def _one_sentence_each(members, judge):
         yield sentence.replace("{nodes}", ", ".join(names))
 
 
-def _node(storage, has_directors):
+def _node(storage: Storage, has_directors: bool) -> Iterator[str]:
     kind = storage["type"]
     if kind not in TYPES:
         state = f"'{kind}' of {{nodes}} is unknown" if kind else "missing for {nodes}"
@@ -155,7 +161,7 @@ def _node(storage, has_directors):
     yield from _mailboxes(storage, has_directors)
 
 
-def _mailboxes(storage, has_directors):
+def _mailboxes(storage: Storage, has_directors: bool) -> Iterator[str]:
     location, form = storage["mail_location"], mail_format(storage["mail_location"])
     if form not in FORMATS:
         yield (
@@ -194,7 +200,7 @@ def _mailboxes(storage, has_directors):
         yield f"dovecot_shared_storage_lock_method: '{storage['lock_method']}' of {{nodes}} is unknown: set it to fcntl or flock"
 
 
-def _own_settings(name, settings, storage, has_directors):
+def _own_settings(name: str, settings: Any, storage: Storage, has_directors: bool) -> Iterator[str]:
     """Dovecot takes them, and breaks its indexes."""
     if not hasattr(settings, "get") or storage["type"] not in TYPES:
         return

@@ -11,6 +11,10 @@ by C(_inventory_checks) and reported in one message.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import Storage
 
 CLUSTER_GROUP = "dovecot_cluster"
 # group -> the role that membership selects, in the order in which roles are applied
@@ -26,8 +30,65 @@ ROLE_OF_GROUP = {
 }
 DOVECOT_ROLES = ("backend", "replication", "shared_storage", "proxy", "director")
 
+# group -> the names of its hosts
+Groups = Mapping[str, Sequence[str]]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-def parse_address(text):
+
+class Given(TypedDict):
+    """What is taken of a host's variables: by the topology itself, and below that by the checks alone."""
+
+    address: str
+    hostname: str
+    partition: NotRequired[str | None]
+    weight: NotRequired[int]
+
+    settings: NotRequired[Any]
+    export: NotRequired[str]
+    lease_time: NotRequired[int]
+    users: NotRequired[frozenset[str]]
+    storage: NotRequired[Storage]
+
+
+class Node(TypedDict):
+    name: str
+    address: str
+    hostname: str
+    roles: list[str]
+    partition: str | None
+    weight: int
+    partner: str | None
+
+
+class RingBackend(TypedDict):
+    host: str
+    tag: str | None
+    weight: int
+
+
+class Vip(TypedDict):
+    address: str
+    prefix: int
+
+
+class Topology(TypedDict):
+    nodes: dict[str, Node]
+    partitions: dict[str, list[str]]
+    loadbalancers: list[str]
+    directors: list[str]
+    backends: list[str]
+    vip_holders: list[str]
+    entry_nodes: list[str]
+    proxies: list[str]
+    nfs_servers: list[str]
+    storage_clients: list[str]
+    ring_backends: list[RingBackend]
+    vip: Vip | None
+
+
+def parse_address(text: object) -> Address | None:
     """The IP address in I(text), or None when it is none."""
     try:
         return ipaddress.ip_address(str(text))
@@ -35,7 +96,7 @@ def parse_address(text):
         return None
 
 
-def parse_interface(text):
+def parse_interface(text: object) -> Interface | None:
     """The address with its network in I(text) (C(192.0.2.10/24)), or None."""
     if "/" not in str(text):
         return None
@@ -45,7 +106,7 @@ def parse_interface(text):
         return None
 
 
-def parse_network(text):
+def parse_network(text: object) -> Network | None:
     """The network in I(text), host bits allowed, or None."""
     try:
         return ipaddress.ip_network(str(text), strict=False)
@@ -53,14 +114,14 @@ def parse_network(text):
         return None
 
 
-def roles_of(name, groups):
+def roles_of(name: str, groups: Groups) -> list[str]:
     """All roles of the node I(name) by its groups: C(node) for each, C(server) where Dovecot runs."""
     chosen = list(dict.fromkeys(role for group, role in ROLE_OF_GROUP.items() if name in groups.get(group, ())))
     server = ["server"] if any(role in DOVECOT_ROLES for role in chosen) else []
     return ["node"] + server + chosen
 
 
-def holders_of(nodes):
+def holders_of(nodes: Mapping[str, Node]) -> list[str]:
     """Between whom the VIP moves: the load balancers; without any, directors and proxies, the replicated backends."""
     for group in ("loadbalancer", "director", "proxy", "replication"):
         names = [name for name, node in nodes.items() if group in node["roles"]]
@@ -69,13 +130,13 @@ def holders_of(nodes):
     return []
 
 
-def derive(groups, hostvars, vip=None):
+def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None) -> Topology:
     """The topology.
 
     I(groups): group name -> list of node names.  I(hostvars): node name -> mapping with
     C(address), C(hostname), C(partition), C(weight).  I(vip): text such as 192.0.2.10/24.
     """
-    nodes = {}
+    nodes: dict[str, Node] = {}
     for name in groups.get(CLUSTER_GROUP, ()):
         given = hostvars[name]
         roles = roles_of(name, groups)
@@ -89,16 +150,16 @@ def derive(groups, hostvars, vip=None):
             "weight": given.get("weight", 100),
             "partner": None,
         }
-    partitions = {}
+    partitions: dict[str, list[str]] = {}
     for node in nodes.values():
         if node["partition"] is not None:
             partitions.setdefault(node["partition"], []).append(node["name"])
     for node in nodes.values():
-        others = [name for name in partitions.get(node["partition"], ()) if name != node["name"]]
+        others = [name for name in partitions.get(node["partition"] or "", ()) if name != node["name"]]
         if "replication" in node["roles"] and len(others) == 1:
             node["partner"] = others[0]
 
-    def having(role):
+    def having(role: str) -> list[str]:
         return [name for name, node in nodes.items() if role in node["roles"]]
 
     interface = parse_interface(vip)
@@ -126,10 +187,9 @@ def derive(groups, hostvars, vip=None):
     }
 
 
-def merged_networks(networks):
+def merged_networks(networks: Iterable[object]) -> dict[str, list[str]]:
     """I(networks) by family, overlapping ones merged, as nftables sets want them."""
     parsed = [network for network in map(parse_network, networks) if network is not None]
-    return {
-        family: [str(network) for network in ipaddress.collapse_addresses(n for n in parsed if n.version == number)]
-        for family, number in (("ipv4", 4), ("ipv6", 6))
-    }
+    ipv4 = ipaddress.collapse_addresses(network for network in parsed if isinstance(network, ipaddress.IPv4Network))
+    ipv6 = ipaddress.collapse_addresses(network for network in parsed if isinstance(network, ipaddress.IPv6Network))
+    return {"ipv4": [str(network) for network in ipv4], "ipv6": [str(network) for network in ipv6]}

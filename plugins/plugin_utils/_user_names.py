@@ -11,7 +11,7 @@ import re
 STRANGE = re.compile(r"[^A-Za-z0-9.@_-]")
 
 
-def problem(name):
+def problem(name: str) -> str:
     """What is wrong, or nothing."""
     found = STRANGE.search(name)
     local, at, domain = name.partition("@")
