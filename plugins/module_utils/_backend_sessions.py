@@ -12,6 +12,9 @@ from __future__ import annotations
 import base64
 import re
 import socket
+from collections.abc import Callable
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm
 
 # A row is user, sessions, service, process ids, addresses; between rows are bytes of no interest here.
 ROW = re.compile(rb"\t([0-9]+)\t(?:imap|pop3|sieve|managesieve)\t\(")
@@ -23,7 +26,7 @@ ENDS = 5  # seconds in which a kick has ended all sessions
 POLL = 0.5  # seconds
 
 
-def ended(doveadm, before, count):
+def ended(doveadm: Doveadm, before: int | None, count: Callable[[], int | None]) -> int | None:
     """How many of the I(before) sessions have ended, when some seconds are given to all; None when they cannot be counted."""
     if before is None:
         return None
@@ -34,7 +37,7 @@ def ended(doveadm, before, count):
     return None if left is None else max(0, before - left)
 
 
-def sessions_at(doveadm, host, user=None, seconds=5):
+def sessions_at(doveadm: Doveadm, host: str, user: str | None = None, seconds: float = 5) -> int | None:
     """The number of sessions on I(host), or of one user's there; None when it cannot be asked, or does not answer."""
     port, password = doveadm.settings("doveadm_port"), doveadm.settings("doveadm_password", secret=True)
     if not port.isdigit() or port == "0" or not password:
@@ -48,7 +51,7 @@ def sessions_at(doveadm, host, user=None, seconds=5):
         return None
 
 
-def ask(connection, password, user):
+def ask(connection: socket.socket, password: str, user: str | None) -> int | None:
     credentials = base64.b64encode(b"\0doveadm\0" + password.encode("utf-8"))
     connection.sendall(b"VERSION\tdoveadm-server\t1\t2\nPLAIN\t%s\n" % credentials)
     # its version, that it wants a password, and what it thinks of this one
@@ -60,12 +63,14 @@ def ask(connection, password, user):
     return None if said is None else sum(int(count) for count in ROW.findall(said))
 
 
-def answer(connection, lines):
+def answer(connection: socket.socket, lines: int) -> bytes | None:
     """What comes until the end of a successful answer of so many lines at least; None when it was none."""
     said = b""
-    while said.count(b"\n") < lines or not END.search(said):
+    while True:
+        end = END.search(said) if said.count(b"\n") >= lines else None
+        if end:
+            return said if end.group(1) == b"+" else None
         piece = connection.recv(65536)
         if not piece:
             return None
         said += piece
-    return said if END.search(said).group(1) == b"+" else None

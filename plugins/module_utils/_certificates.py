@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Run
 
 KEY_PASSWORD = "MAILCLUSTER_KEY_PASSWORD"
 
@@ -13,18 +16,19 @@ KEY_PASSWORD = "MAILCLUSTER_KEY_PASSWORD"
 class Certificates:
     """Asks openssl, once for each file."""
 
-    def __init__(self, run):
+    def __init__(self, run: Run) -> None:
         self.run = run
-        self.keys = {}
+        # What certificate() or key() has returned, by path.
+        self.keys: dict[str, Any] = {}
 
-    def certificate(self, path):
+    def certificate(self, path: str) -> tuple[str | None, bool]:
         """(public key or None, expired)"""
         if path not in self.keys:
             dummy, out, dummy2 = self.run(["openssl", "x509", "-in", path, "-noout", "-pubkey", "-checkend", "0"])
             self.keys[path] = (public_key(out), "will expire" in out)
         return self.keys[path]
 
-    def key(self, path, password):
+    def key(self, path: str, password: str) -> str | None:
         if path not in self.keys:
             # Always with a password, so that an encrypted key is an error and not a question.
             dummy, out, dummy2 = self.run(
@@ -35,6 +39,6 @@ class Certificates:
         return self.keys[path]
 
 
-def public_key(text):
+def public_key(text: str) -> str | None:
     found = re.search(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", text, re.DOTALL)
     return "".join(found.group(1).split()) if found else None

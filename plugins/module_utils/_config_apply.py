@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple, TypedDict
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Pending, Store
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_units import (
     RELOADING,
     UNIT_DIR,
     Preparation,
+    State,
     Systemd,
+    Unit,
     Work,
     listening,
     refuse_unusable,
@@ -24,6 +27,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_units 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, NotRunning, limited
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._trial import SERVICES, Trial, failures
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Clock, Result, Run, Sleep
 
 DOVECOT = "dovecot.service"
 POLL = 0.1
@@ -43,29 +47,52 @@ WRONG = 5
 class UnitFailure(ConfigError):
     """A unit did not come up with the new files. unit: which one."""
 
-    def __init__(self, message, unit):
+    def __init__(self, message: str, unit: str) -> None:
         super().__init__(message)
         self.unit = unit
 
 
-def with_trials(unit):
-    """The unit with all ports on which it must listen, and with the trials of those that serve clients."""
+class Params(TypedDict):
+    units: list[Unit]
+    ring: bool
+    timeout: int
+    state_dir: str
+
+
+class Watched(NamedTuple):
+    """A unit with all ports on which it must listen, and with the trials of those that serve clients."""
+
+    name: str
+    ports: list[int]
+    trials: list[Trial]
+
+
+class Complaint(NamedTuple):
+    """What is not right yet with a unit, in words; final: waiting is of no use."""
+
+    unit: str
+    words: str
+    final: bool
+
+
+def with_trials(unit: Unit) -> Watched:
     trials = []
-    for option in ("services", "proxy_protocol_services"):
-        for service, port in unit[option].items():
+    by_option = {"services": unit["services"], "proxy_protocol_services": unit["proxy_protocol_services"]}
+    for option, services in by_option.items():
+        for service, port in services.items():
             if service not in SERVICES:
                 raise ConfigError(
                     "units: %s of %s has '%s', which is no service: give some of %s"
                     % (option, unit["name"], service, ", ".join(SERVICES))
                 )
             trials.append(Trial(unit["name"], unit["address"], int(port), service, option != "services"))
-    return dict(unit, trials=trials, ports=unit["ports"] + [trial.port for trial in trials])
+    return Watched(unit["name"], unit["ports"] + [trial.port for trial in trials], trials)
 
 
 class DovecotLog:
     """What Dovecot logs from now on, in the journal or in its own file."""
 
-    def __init__(self, systemd, store):
+    def __init__(self, systemd: Systemd, store: Store) -> None:
         self.systemd = systemd
         self.cursor = systemd.cursor(DOVECOT)
         dummy, out, dummy2 = systemd.run(["doveconf", "-h", "log_path"])
@@ -73,13 +100,13 @@ class DovecotLog:
         self.path = store.live(path) if path.startswith("/") and not path.startswith("/dev/") else None
         self.start = self.size()
 
-    def size(self):
+    def size(self) -> int:
         try:
             return os.path.getsize(self.path) if self.path else 0
         except OSError:
             return 0
 
-    def read(self):
+    def read(self) -> str:
         if not self.path:
             return self.systemd.journal_since(DOVECOT, self.cursor)
         try:
@@ -93,8 +120,17 @@ class DovecotLog:
 class Apply:
     """One call of the module. `root`, `clock` and `sleep` are for tests."""
 
-    def __init__(self, params, run, check_mode=False, root="", clock=time.monotonic, sleep=time.sleep):
-        self.units = [with_trials(unit) for unit in params["units"]]
+    def __init__(
+        self,
+        params: Params,
+        run: Run,
+        check_mode: bool = False,
+        root: str = "",
+        clock: Clock = time.monotonic,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self.units = params["units"]
+        self.watched = [with_trials(unit) for unit in self.units]
         self.ring = params["ring"]
         self.timeout = params["timeout"]
         self.check_mode = check_mode
@@ -103,14 +139,14 @@ class Apply:
         self.systemd = Systemd(run)
         self.clock = clock
         self.sleep = sleep
-        self.stopped = []
-        self.disabled = []
+        self.stopped: list[str] = []
+        self.disabled: list[str] = []
         self.done = Work()
-        self.was = {}
-        self.was_listening = set()
-        self.log = None
+        self.was: dict[str, State] = {}
+        self.was_listening: set[int] = set()
+        self.log: DovecotLog | None = None
 
-    def result(self, todo, stopped, changed, rolled_back=False):
+    def result(self, todo: Work, stopped: list[str], changed: bool, rolled_back: bool = False) -> Result:
         return {
             "changed": changed,
             "reloaded": todo.reload,
@@ -121,15 +157,15 @@ class Apply:
             "rolled_back": rolled_back,
         }
 
-    def __call__(self):
+    def __call__(self) -> Result:
         self.store.lock()
         try:
             return self.apply()
         finally:
             self.store.unlock()
 
-    def apply(self):
-        pending = self.store.pending() or {"files": {}, "units": []}
+    def apply(self) -> Result:
+        pending: Pending = self.store.pending() or {"files": {}, "units": []}
         files = pending["files"]
         names = [unit["name"] for unit in self.units]
         names += [name for name in pending["units"] if name not in names]
@@ -147,7 +183,7 @@ class Apply:
             self.was_listening = self.listening()
             in_ring = self.ring_before(todo)
             if files or pending["units"]:
-                self.store.save_pending(dict(pending, applying=True))
+                self.store.save_pending({**pending, "applying": True})
             try:
                 self.prepare(preparation)
                 if preparation.needed:
@@ -162,12 +198,12 @@ class Apply:
             self.store.clear()
         return self.result(todo, self.stopped, changed)
 
-    def taken_up(self, pending):
+    def taken_up(self, pending: Pending) -> list[str]:
         """The pending files without those that no unit has to pick up, whatever they define."""
-        managed = dict(pending.get("manifest", {}), **self.store.manifest())
+        managed = {**pending.get("manifest", {}), **self.store.manifest()}
         return [path for path in pending["files"] if managed.get(path, {}).get("unit") != ""]
 
-    def unneeded(self, pending, present):
+    def unneeded(self, pending: Pending, present: set[str]) -> list[str]:
         """Units that had to pick up files of ours, and of which no file is left: the node has lost the role."""
         if present == set(pending["files"]):
             return []
@@ -176,7 +212,7 @@ class Apply:
 
     # --- forwards
 
-    def prepare(self, preparation):
+    def prepare(self, preparation: Preparation) -> None:
         for name in preparation.stop:
             links = self.wants(name)
             if self.was[name].active or links:
@@ -194,7 +230,7 @@ class Apply:
         if preparation.daemon_reload:
             self.systemd.tell("daemon-reload")
 
-    def wants(self, name):
+    def wants(self, name: str) -> list[str]:
         """The links that enable a unit. `systemctl disable` refuses to remove them once the unit's file is gone."""
         folder = self.store.live(UNIT_DIR)
         return [
@@ -203,7 +239,7 @@ class Apply:
             if entry.endswith((".wants", ".requires")) and os.path.islink(os.path.join(folder, entry, name))
         ]
 
-    def handle(self, todo):
+    def handle(self, todo: Work) -> None:
         self.done = Work()
         if todo.enable:
             self.done.enable = todo.enable
@@ -215,7 +251,7 @@ class Apply:
             records[verb].append(name)
             self.tell(verb, name)
 
-    def tell(self, verb, name):
+    def tell(self, verb: str, name: str) -> None:
         if self.was.get(name) is not None and self.was[name].failed:
             # Else a unit that has failed too often may not be started.
             self.systemd.tell("reset-failed", name)
@@ -224,20 +260,21 @@ class Apply:
         except ConfigError as error:
             raise UnitFailure(error.message, name) from None
 
-    def wait(self, todo):
+    def wait(self, todo: Work) -> None:
         """Until every unit is active and stays so, listens on its ports, and serves clients there."""
         touched = todo.restart + todo.reload + todo.start
         if not touched:
             return
-        watched = [unit for unit in self.units if unit["name"] in touched]
-        others = [name for name in touched if name not in [unit["name"] for unit in watched]]
-        watched += [{"name": name, "ports": [], "trials": []} for name in others]
+        watched = [unit for unit in self.watched if unit.name in touched]
+        others = [name for name in touched if name not in [unit.name for unit in watched]]
+        watched += [Watched(name, [], []) for name in others]
         end = self.clock() + self.timeout
         # Only then is the reload under way; if its log level hides that, go on all the same.
         seen_by = self.clock() + RELOAD_SEEN
-        good_since, restarts = None, None
+        good_since: float | None = None
+        restarts: dict[str, int] | None = None
         while True:
-            states = self.systemd.show([unit["name"] for unit in watched])
+            states = self.systemd.show([unit.name for unit in watched])
             complaint = self.complaint(watched, states)
             now = {name: state.restarts for name, state in states.items()}
             if restarts is not None and now != restarts:
@@ -250,7 +287,7 @@ class Apply:
                 good_since = self.clock() if good_since is None else good_since
                 if self.clock() - good_since >= SETTLE:
                     self.read_log()
-                    return self.try_services([trial for unit in watched for trial in unit["trials"]], end)
+                    return self.try_services([trial for unit in watched for trial in unit.trials], end)
             else:
                 good_since = None
                 name, words, final = complaint
@@ -258,16 +295,16 @@ class Apply:
                     raise UnitFailure(words if final else "%s within %d s" % (words, self.timeout), name)
             self.sleep(POLL)
 
-    def read_log(self):
+    def read_log(self) -> None:
         troubles = reload_errors(self.log.read()) if self.log is not None else []
         if troubles:
             raise UnitFailure(
                 "%s did not accept the new configuration when it was reloaded: %s" % (DOVECOT, "; ".join(troubles)), DOVECOT
             )
 
-    def try_services(self, trials, end):
+    def try_services(self, trials: list[Trial], end: float) -> None:
         """As clients would, until each has been served once."""
-        wrong_since = None
+        wrong_since: float | None = None
         while trials:
             found = failures(trials, min(TRIAL, max(1, end - self.clock())))
             now = self.clock()
@@ -286,25 +323,25 @@ class Apply:
             if trials:
                 self.sleep(TRIAL_POLL)
 
-    def complaint(self, units, states):
-        """The first thing that is not right yet: (unit, words, whether waiting is of no use), or None."""
+    def complaint(self, units: list[Watched], states: dict[str, State]) -> Complaint | None:
+        """The first thing that is not right yet, or None."""
         ports = None
-        for unit in units:
-            name, state = unit["name"], states[unit["name"]]
+        for name, expected, _trials in units:
+            state = states[name]
             if state.failed:
-                return name, "%s has failed (%s)" % (name, state.Result), True
+                return Complaint(name, "%s has failed (%s)" % (name, state.Result), True)
             if not state.active and not state.oneshot:
                 if state.ActiveState == "inactive":
-                    return name, "%s has ended" % name, True
-                return name, "%s is not active (%s)" % (name, state.ActiveState), False
-            if unit["ports"]:
+                    return Complaint(name, "%s has ended" % name, True)
+                return Complaint(name, "%s is not active (%s)" % (name, state.ActiveState), False)
+            if expected:
                 ports = self.listening() if ports is None else ports
-                closed = [str(port) for port in unit["ports"] if port not in ports]
+                closed = [str(port) for port in expected if port not in ports]
                 if closed:
-                    return name, "%s does not listen on port %s" % (name, ", ".join(closed)), False
+                    return Complaint(name, "%s does not listen on port %s" % (name, ", ".join(closed)), False)
         return None
 
-    def listening(self):
+    def listening(self) -> set[int]:
         tables = []
         for path in ("/proc/net/tcp", "/proc/net/tcp6"):
             try:
@@ -316,7 +353,7 @@ class Apply:
 
     # --- the ring
 
-    def ring_state(self):
+    def ring_state(self) -> tuple[bool | None, str]:
         """True or False as the ring is in sync or not, and in words; None if there is no director here yet."""
         try:
             ring = self.director().ring()
@@ -326,7 +363,7 @@ class Apply:
             return False, str(error)
         return ring["synced"], ring["status"]
 
-    def ring_wait(self):
+    def ring_wait(self) -> str | None:
         """Returns None once the ring is in sync, else the last words after the timeout."""
         end = self.clock() + self.timeout
         while True:
@@ -337,7 +374,7 @@ class Apply:
                 return words
             self.sleep(RING_POLL)
 
-    def ring_before(self, todo):
+    def ring_before(self, todo: Work) -> bool:
         """Whether this node is in the ring and is about to leave it for a moment. Waits until it may."""
         if not self.ring or DOVECOT not in todo.reload + todo.restart or self.ring_state()[0] is None:
             return False
@@ -350,7 +387,7 @@ class Apply:
             )
         return True
 
-    def ring_after(self):
+    def ring_after(self) -> None:
         words = self.ring_wait()
         if words is not None:
             self.store.clear()
@@ -361,7 +398,7 @@ class Apply:
             )
         self.await_reach()
 
-    def await_reach(self):
+    def await_reach(self) -> None:
         """Until this director can end each of its sessions again, so that a drain right after the deployment does.
 
         Nothing is wrong when it takes longer: the monitor ends what strays.
@@ -375,17 +412,17 @@ class Apply:
                 pass
             self.sleep(RING_POLL)
 
-    def director(self):
+    def director(self) -> Director:
         return Director(Doveadm(lambda argv, seconds: self.run(limited(argv, seconds)), clock=self.clock))
 
     # --- backwards
 
-    def failure(self, error, files):
+    def failure(self, error: ConfigError, files: bool) -> ConfigError:
         """Goes back to what was in force, and says how that went."""
         unit = getattr(error, "unit", None)
         journal = self.systemd.journal(unit) if unit else []
         words = error.message
-        restored = []
+        restored: list[str] = []
         if files:
             restored, troubles = self.roll_back()
             if troubles:
@@ -403,14 +440,14 @@ class Apply:
         del details["changed"]
         return ConfigError(words, journal=journal, restored_files=restored, unit=unit or "", **details)
 
-    def roll_back(self):
+    def roll_back(self) -> tuple[list[str], list[str]]:
         """Returns (the files put back, what went wrong)."""
         paths, dummy = self.store.restore()
-        troubles = []
+        troubles: list[str] = []
 
-        def attempt(*words):
+        def attempt(verb: str, *units: str) -> None:
             try:
-                self.systemd.tell(*words)
+                self.systemd.tell(verb, *units)
             except ConfigError as error:
                 troubles.append(error.message)
 
@@ -435,22 +472,22 @@ class Apply:
                 attempt("reset-failed", name)
             attempt("restart" if name in self.done.restart else "reload-or-restart", name)
         watched = [
-            {"name": unit["name"], "ports": [port for port in unit["ports"] if port in self.was_listening]}
-            for unit in self.units
-            if unit["name"] in back
+            unit._replace(ports=[port for port in unit.ports if port in self.was_listening])
+            for unit in self.watched
+            if unit.name in back
         ]
         troubles += self.wait_back(watched)
         if not troubles:
             self.store.clear()
         return paths, troubles
 
-    def wait_back(self, watched):
+    def wait_back(self, watched: list[Watched]) -> list[str]:
         end = self.clock() + self.timeout
         while watched:
-            found = self.complaint(watched, self.systemd.show([unit["name"] for unit in watched]))
+            found = self.complaint(watched, self.systemd.show([unit.name for unit in watched]))
             if found is None:
                 break
-            if found[2] or self.clock() >= end:
-                return [found[1]]
+            if found.final or self.clock() >= end:
+                return [found.words]
             self.sleep(POLL)
         return []

@@ -9,18 +9,48 @@ import grp
 import posixpath
 import pwd
 import re
+from collections.abc import Callable
+from typing import TypedDict
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Wanted, diff, obsolete, plan
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Store
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Plan, Wanted, diff, obsolete, plan
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Manifest, OnDisk, Store
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Find, Result, Run
+
+Files = dict[str, Wanted]
+Disk = dict[str, OnDisk | None]
+
+
+class FileParams(TypedDict):
+    dest: str
+    template: str | None
+    file: str | None
+    interpreter: str
+    content: str | None
+    secret: bool
+    owner: str
+    group: str
+    mode: str | None
+    unit: str | None
+
+
+class Params(TypedDict):
+    role: str
+    roles: list[str] | None
+    unit: str
+    partial: bool
+    validate: list[str]
+    files: list[FileParams]
+    secrets: dict[str, str]
+    state_dir: str
 
 
 class Accounts:
     """Names and numbers of owners. In check mode an account may be missing: an earlier task would have made it."""
 
-    def __init__(self, check_mode):
+    def __init__(self, check_mode: bool) -> None:
         self.check_mode = check_mode
 
-    def _number(self, kind, name, path, look_up):
+    def _number(self, kind: str, name: str, path: str, look_up: Callable[[str], int]) -> int:
         if name.isdigit():
             return int(name)
         try:
@@ -32,13 +62,13 @@ class Accounts:
                 "%s: the %s '%s' does not exist on this host. Create it before this task." % (path, kind, name)
             ) from None
 
-    def numbers(self, owner, group, path):
+    def numbers(self, owner: str, group: str, path: str) -> tuple[int, int]:
         uid = self._number("owner", owner, path, lambda name: pwd.getpwnam(name).pw_uid)
         gid = self._number("group", group, path, lambda name: grp.getgrnam(name).gr_gid)
         return uid, gid
 
     @staticmethod
-    def names(uid, gid):
+    def names(uid: int, gid: int) -> tuple[str, str]:
         try:
             owner = pwd.getpwuid(uid).pw_name
         except KeyError:
@@ -50,8 +80,8 @@ class Accounts:
         return owner, group
 
 
-def wanted_files(params, accounts):
-    wanted = {}
+def wanted_files(params: Params, accounts: Accounts) -> dict[str, Wanted]:
+    wanted: dict[str, Wanted] = {}
     for file in params["files"]:
         path = file["dest"]
         if not path.startswith("/") or posixpath.normpath(path) != path:
@@ -67,6 +97,7 @@ def wanted_files(params, accounts):
         if not re.match(r"0?[0-7]{3,4}$", mode):
             raise ConfigError("files: mode '%s' of '%s' is not octal. Write it like \"0640\"." % (mode, path))
         uid, gid = accounts.numbers(file["owner"], file["group"], path)
+        sources = {"template": file.get("template"), "file": file.get("file")}
         unit = params["unit"] if file["unit"] is None else file["unit"]
         wanted[path] = Wanted(
             content.encode("utf-8", "surrogateescape"),
@@ -77,7 +108,7 @@ def wanted_files(params, accounts):
             gid,
             secret,
             unit,
-            next(("%s %s" % (kind, file[kind]) for kind in ("template", "file") if file.get(kind)), ""),
+            next(("%s %s" % (kind, name) for kind, name in sources.items() if name), ""),
         )
     return wanted
 
@@ -85,7 +116,16 @@ def wanted_files(params, accounts):
 class Call:
     """One call of the module. `root` is for tests, see Store."""
 
-    def __init__(self, params, run, find, check_mode=False, want_diff=False, root="", accounts=None):
+    def __init__(
+        self,
+        params: Params,
+        run: Run,
+        find: Find,
+        check_mode: bool = False,
+        want_diff: bool = False,
+        root: str = "",
+        accounts: Accounts | None = None,
+    ) -> None:
         self.params = params
         self.run = run
         self.find = find
@@ -93,9 +133,9 @@ class Call:
         self.want_diff = want_diff
         self.accounts = accounts or Accounts(check_mode)
         self.store = Store(params["state_dir"], root)
-        self.warnings = []
+        self.warnings: list[str] = []
 
-    def __call__(self):
+    def __call__(self) -> Result:
         wanted = wanted_files(self.params, self.accounts)
         self.store.lock()
         try:
@@ -104,7 +144,7 @@ class Call:
         finally:
             self.store.unlock()
 
-    def converge(self, wanted):
+    def converge(self, wanted: Files) -> Result:
         role = self.params["role"]
         roles = self.params["roles"]
         roles = None if roles is None else roles + [role]
@@ -113,7 +153,7 @@ class Call:
         paths = list(wanted) + ([] if partial else obsolete(manifest, wanted, role, roles))
         current = {path: self.store.read(path) for path in paths}
         the_plan = plan(wanted, current, manifest, role, roles, partial)
-        result = {
+        result: Result = {
             "changed": the_plan.changed,
             "changed_files": the_plan.install,
             "removed_files": the_plan.remove,
@@ -131,7 +171,7 @@ class Call:
             self.store.save_manifest(the_plan.manifest)
         return result
 
-    def validate(self, the_plan, wanted, current, manifest):
+    def validate(self, the_plan: Plan, wanted: Files, current: Disk, manifest: Manifest) -> None:
         if not self.params["validate"]:
             return
         # Not needed on a run that changes nothing, which is most of them.
@@ -143,9 +183,9 @@ class Call:
             if path in wanted:
                 staged[path] = wanted[path].content
                 continue
-            disk[path] = self.store.read(path)
-            if disk[path] is not None and disk[path].target is None:
-                staged[path] = disk[path].content
+            there = disk[path] = self.store.read(path)
+            if there is not None and there.target is None:
+                staged[path] = there.content
         tree = self.store.new_tree()
         try:
             self.store.stage(tree, staged)
@@ -168,9 +208,9 @@ class Call:
         finally:
             self.store.discard(tree)
 
-    def refusal(self, error):
+    def refusal(self, error: ConfigError) -> ConfigError:
         """The refusal in full: what is wrong, what was taken back, what to do."""
-        restored = []
+        restored: list[str] = []
         if not self.check_mode:
             restored, dummy = self.store.restore()
         message = "The new configuration is refused, nothing of it was installed: " + error.message
@@ -179,11 +219,11 @@ class Call:
         message += "\nThe previous configuration is still in force. Correct the variables behind this and run again."
         return ConfigError(message, restored_files=restored, **error.details)
 
-    def install(self, the_plan, wanted, current, manifest):
+    def install(self, the_plan: Plan, wanted: Files, current: Disk, manifest: Manifest) -> None:
         self.store.remember(the_plan.touched, current, the_plan.units, manifest, the_plan.foreign)
         try:
             # Both the old and the new files are ours while they are swapped, whatever interrupts this.
-            self.store.save_manifest(dict(manifest, **the_plan.manifest))
+            self.store.save_manifest({**manifest, **the_plan.manifest})
             for path in the_plan.install:
                 file = wanted[path]
                 self.store.install(path, file.content, file.mode, file.uid, file.gid)

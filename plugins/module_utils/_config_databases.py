@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import limited
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem, Section
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._dovecot_rules import LIBEXEC_DIR
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._staged_files import locate
+
+if TYPE_CHECKING:
+    from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check
 
 SECONDS = 10
 END = "mailcluster-read"
@@ -35,9 +40,9 @@ AT_LINE = re.compile(r"onfiguration file (?P<path>\S+) line (?P<line>\d+): (?P<t
 NOT_INSTALLED = re.compile(r"(?:Unknown|not compiled in for) (?:passdb|userdb|database) driver '(?P<driver>[^']*)'")
 
 
-def asked(config):
+def asked(config: Section) -> dict[tuple[str, str], set[str]]:
     """{(driver, path): kinds of block} of the databases that `doveconf -n` names; kinds are passdb and userdb."""
-    found = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for section in config.walk():
         driver, path = section.settings.get("driver"), section.settings.get("args", "")
         if section.kind in ("passdb", "userdb") and driver in DRIVERS and path.startswith("/"):
@@ -45,13 +50,13 @@ def asked(config):
     return found
 
 
-def configuration(driver, place, kinds, folder):
+def configuration(driver: str, place: str, kinds: Iterable[str], folder: str) -> str:
     """What the auth process is started with. A userdb comes after all passdbs, so the end is one."""
     blocks = [(kind, driver, place) for kind in sorted(kinds)] + [("userdb", END, "")]
     return "base_dir = %s\nssl = no\n" % folder + "".join("%s {\n  driver = %s\n  args = %s\n}\n" % block for block in blocks)
 
 
-def complaints(said, path, place, content):
+def complaints(said: str, path: str, place: str, content: str) -> Iterator[Problem]:
     """What the process said of the file -> Problems. path: as the user knows it; place: where it was read."""
     for raw in said.splitlines():
         level, colon, text = re.sub(r"^auth(\(\d+\))?: ", "", raw.strip()).partition(": ")
@@ -73,13 +78,13 @@ def complaints(said, path, place, content):
             yield Problem(words, path, line_of(words, content), absent="No such file" in words)
 
 
-def line_of(words, content):
+def line_of(words: str, content: str) -> int | None:
     setting = next((SETTINGS[start] for start in SETTINGS if words.startswith(start)), None)
     value = words.partition("'")[2].rstrip("'")
     return locate({"": content}, setting, value)[1] if setting else None
 
 
-def problems(check, check_mode=False):
+def problems(check: Check, check_mode: bool = False) -> Iterator[Problem]:
     """Problems of all databases of a Check that has read the configuration.
 
     What the host lacks in check mode, a task before this one would have brought, as the packages of a database that is new.
@@ -98,7 +103,7 @@ def problems(check, check_mode=False):
         yield from (problem for problem in found if problem not in coming)
 
 
-def ask(check, program, text):
+def ask(check: Check, program: str, text: str) -> str:
     own = check.tree + "/auth.conf"
     with open(own, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -15,17 +15,26 @@ import grp
 import os
 import posixpath
 import pwd
+from collections.abc import Callable, Container, Iterator
+from typing import NamedTuple
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._certificates import Certificates
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import MAIN, Problem, complaints, parse
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import MAIN, Problem, Section, complaints, parse
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._dovecot_rules import (
     COMBINATIONS,
+    Pair,
     account_problems,
     plugin_problems,
     protocol_problems,
     ssl_pairs,
 )
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._staged_files import includes, locate, redirect
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Run
+
+
+class Accounts(NamedTuple):
+    users: set[str]
+    groups: set[str]
 
 
 class Check:
@@ -34,23 +43,30 @@ class Check:
     staged: the paths in the tree; removed: live paths that this call takes away.
     """
 
-    def __init__(self, run, tree, staged, removed=(), live=lambda path: path):
+    def __init__(
+        self,
+        run: Run,
+        tree: str,
+        staged: Container[str],
+        removed: Container[str] = (),
+        live: Callable[[str], str] = lambda path: path,
+    ) -> None:
         self.run = run
         self.tree = tree
         self.staged = staged
         self.removed = removed
         self.live = live
-        self.contents = {}
-        self.config = None
+        self.contents: dict[str, str] = {}
+        self.config: Section | None = None
         self.certificates = Certificates(run)
-        self.warnings = []
+        self.warnings: list[str] = []
 
-    def place(self, path):
+    def place(self, path: str) -> str:
         """Where to read `path`: in the tree if it is there, else on the host."""
         inside = self.tree + path
         return inside if os.path.exists(inside) else self.live(path)
 
-    def content(self, path):
+    def content(self, path: str) -> str:
         """What is in `path`, as far as there is such a file."""
         try:
             with open(self.place(path), encoding="utf-8", errors="replace") as stream:
@@ -58,12 +74,13 @@ class Check:
         except OSError:
             return ""
 
-    def is_there(self, path):
+    def is_there(self, path: str) -> bool:
         return os.path.isfile(self.place(path))
 
-    def complete(self):
+    def complete(self) -> None:
         """Adds to the tree what the staged files include but nobody manages, and lets absolute paths stay inside it."""
-        todo, done = [MAIN], set()
+        todo = [MAIN]
+        done: set[str] = set()
         while todo:
             path = todo.pop()
             if path in done or not os.path.isfile(self.tree + path):
@@ -80,12 +97,12 @@ class Check:
                 stream.write(redirect(text, self.tree, self.staged).encode("utf-8"))
 
     @staticmethod
-    def _matches(root, pattern):
+    def _matches(root: str, pattern: str) -> list[str]:
         from glob import glob
 
         return sorted(path[len(root) :] for path in glob(root + pattern) if os.path.isfile(path))
 
-    def _adopt(self, pattern):
+    def _adopt(self, pattern: str) -> None:
         root = self.live("/").rstrip("/")
         for path in self._matches(root, pattern):
             if path in self.removed or os.path.exists(self.tree + path):
@@ -95,7 +112,7 @@ class Check:
             with open(root + path, "rb") as source, open(place, "wb") as copy:
                 copy.write(source.read())
 
-    def doveconf(self, *options):
+    def doveconf(self, *options: str) -> tuple[str, list[Problem]]:
         """Returns (standard output, Problems)."""
         status, out, err = self.run(["doveconf"] + list(options) + ["-c", self.tree + MAIN])
         problems = complaints(err, self.tree)
@@ -104,7 +121,7 @@ class Check:
             problems = [Problem(text)]
         return out, problems if status != 0 else [found for found in problems if found.path]
 
-    def problems(self):
+    def problems(self) -> list[Problem]:
         if not os.path.isfile(self.tree + MAIN):
             return [Problem("nothing puts %s in place, so there is no configuration to check" % MAIN, MAIN)]
         self.complete()
@@ -130,21 +147,21 @@ class Check:
         found += self.ssl_problems(config)
         return found
 
-    def coming_accounts(self):
-        """(users, groups) that the staged sysusers.d files make before the configuration comes into force."""
+    def coming_accounts(self) -> Accounts:
+        """What the staged sysusers.d files make before the configuration comes into force."""
         text = ""
         for path in self._matches(self.tree, "/etc/sysusers.d/*.conf"):
             with open(self.tree + path, encoding="utf-8", errors="replace") as stream:
                 text += stream.read() + "\n"
         return declared_accounts(text)
 
-    def listing(self, directory):
+    def listing(self, directory: str) -> list[str]:
         try:
             return os.listdir(self.live(directory))
         except OSError:
             return []
 
-    def resolve(self, value):
+    def resolve(self, value: str) -> tuple[str, str]:
         """`</path` -> (path as the user knows it, place to read it). Relative ones were resolved by doveconf -x."""
         path = value[1:].strip()
         if path.startswith(self.tree + "/"):
@@ -157,7 +174,7 @@ class Check:
                 return candidate, self.place(candidate)
         return path, path
 
-    def ssl_problems(self, config):
+    def ssl_problems(self, config: Section) -> Iterator[Problem]:
         for section in config.filters():
             for setting in ("ssl_ca", "ssl_client_ca_file", "ssl_client_cert", "ssl_client_key", "ssl_dh"):
                 value = section.settings.get(setting, "")
@@ -167,15 +184,16 @@ class Check:
                     path, place = self.resolve(value)
                     if not os.path.isfile(place):
                         yield self.missing(section, setting, path)
-        for section, cert_setting, cert, key_setting, key in ssl_pairs(config):
-            yield from self.pair_problems(section, cert_setting, cert, key_setting, key)
+        for pair in ssl_pairs(config):
+            yield from self.pair_problems(pair)
 
-    def missing(self, section, setting, path):
+    def missing(self, section: Section, setting: str, path: str) -> Problem:
         file, line = locate(self.contents, setting, path)
         message = "%s is %s, and there is no such file. Put it there first." % (section.where(setting), path)
         return Problem(message, file, line, absent=True)
 
-    def pair_problems(self, section, cert_setting, cert, key_setting, key):
+    def pair_problems(self, pair: Pair) -> Iterator[Problem]:
+        section, cert_setting, cert, key_setting, key = pair
         for setting, value, other in ((cert_setting, cert, key_setting), (key_setting, key, cert_setting)):
             if not value:
                 file, line = locate(self.contents, other, "")
@@ -215,15 +233,15 @@ class Check:
             self.warnings.append("the certificate %s (%s) has expired" % (cert_path, section.where(cert_setting)))
 
 
-def declared_accounts(sysusers):
-    """(users, groups) that a sysusers.d file declares; a user brings a group of his name."""
+def declared_accounts(sysusers: str) -> Accounts:
+    """What a sysusers.d file declares; a user brings a group of his name."""
     words = [line.split() for line in sysusers.splitlines()]
     users = {line[1] for line in words if len(line) > 1 and line[0].rstrip("!") == "u"}
     groups = {line[1] for line in words if len(line) > 1 and line[0] == "g"}
-    return users, users | groups
+    return Accounts(users, users | groups)
 
 
-def known_user(name):
+def known_user(name: str) -> bool:
     try:
         pwd.getpwnam(name)
     except KeyError:
@@ -231,7 +249,7 @@ def known_user(name):
     return True
 
 
-def known_group(name):
+def known_group(name: str) -> bool:
     try:
         grp.getgrnam(name)
     except KeyError:

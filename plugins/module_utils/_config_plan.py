@@ -6,51 +6,52 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import OnDisk, digest
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import Entry, Manifest, OnDisk, digest
 
 NOT_SHOWN = "(secret, not shown)\n"
 
 
+@dataclass(slots=True, eq=False)
 class Wanted:
     """A file as it shall be."""
 
-    __slots__ = ("content", "mode", "owner", "group", "uid", "gid", "secret", "unit", "source")
+    content: bytes = field(repr=False)  # may be a secret
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+    uid: int = 0
+    gid: int = 0
+    secret: bool = False
+    unit: str = ""
+    source: str = ""
 
-    def __init__(self, content, mode=0o644, owner="root", group="root", uid=0, gid=0, secret=False, unit="", source=""):
-        self.content = content
-        self.mode = mode
-        self.owner = owner
-        self.group = group
-        self.uid = uid
-        self.gid = gid
-        self.secret = secret
-        self.unit = unit
-        self.source = source
-
-    def on_disk(self):
+    def on_disk(self) -> OnDisk:
         return OnDisk(self.content, self.mode, self.uid, self.gid)
 
 
+@dataclass(slots=True, eq=False)
 class Plan:
     """install, remove: sorted paths; foreign: those of them that are not ours yet; manifest: how it is afterwards."""
 
-    def __init__(self, install, remove, foreign, units, manifest):
-        self.install = install
-        self.remove = remove
-        self.foreign = foreign
-        self.units = units
-        self.manifest = manifest
+    install: list[str]
+    remove: list[str]
+    foreign: list[str]
+    units: list[str]
+    manifest: Manifest
 
     @property
-    def changed(self):
+    def changed(self) -> bool:
         return bool(self.install or self.remove)
 
     @property
-    def touched(self):
+    def touched(self) -> list[str]:
         return sorted(self.install + self.remove)
 
 
-def obsolete(manifest, wanted, role, roles):
+def obsolete(manifest: Manifest, wanted: Container[str], role: str, roles: Container[str] | None) -> list[str]:
     """Managed paths that nobody wants any more: this role does not list them, or the node has lost their role."""
     return sorted(
         path
@@ -59,7 +60,14 @@ def obsolete(manifest, wanted, role, roles):
     )
 
 
-def plan(wanted, current, manifest, role, roles=None, partial=False):
+def plan(
+    wanted: Mapping[str, Wanted],
+    current: Mapping[str, OnDisk | None],
+    manifest: Manifest,
+    role: str,
+    roles: Iterable[str] | None = None,
+    partial: bool = False,
+) -> Plan:
     """wanted: {path: Wanted}; current: {path: OnDisk or None} of all paths wanted or obsolete; partial: nothing is obsolete."""
     roles = None if roles is None else set(roles) | {role}
     gone = [] if partial else obsolete(manifest, wanted, role, roles)
@@ -67,7 +75,7 @@ def plan(wanted, current, manifest, role, roles=None, partial=False):
     remove = [path for path in gone if current.get(path) is not None]
     foreign = [path for path in install if path not in manifest and current.get(path) is not None]
 
-    units = []
+    units: list[str] = []
     for path in install + remove:
         for unit in (wanted[path].unit if path in wanted else "", manifest.get(path, {}).get("unit", "")):
             if unit and unit not in units:
@@ -75,7 +83,7 @@ def plan(wanted, current, manifest, role, roles=None, partial=False):
 
     after = {path: entry for path, entry in manifest.items() if path not in gone}
     for path, file in wanted.items():
-        known = manifest.get(path, {})
+        known: Entry = manifest.get(path, {})
         after[path] = {
             "role": role,
             "unit": file.unit,
@@ -86,17 +94,23 @@ def plan(wanted, current, manifest, role, roles=None, partial=False):
     return Plan(install, remove, foreign, units, after)
 
 
-def text_of(content):
+def text_of(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def attributes(mode, owner, group):
+def attributes(mode: int, owner: str, group: str) -> str:
     return "mode: %04o\nowner: %s\ngroup: %s\n" % (mode, owner, group)
 
 
-def diff(the_plan, wanted, current, manifest, names):
+def diff(
+    the_plan: Plan,
+    wanted: Mapping[str, Wanted],
+    current: Mapping[str, OnDisk | None],
+    manifest: Manifest,
+    names: Callable[[int, int], tuple[str, str]],
+) -> list[dict[str, str]]:
     """Ansible's list of before/after. `names(uid, gid)` gives the names of a file's present owner and group."""
-    entries = []
+    entries: list[dict[str, str]] = []
     for path in the_plan.touched:
         was, file = current.get(path), wanted.get(path)
         secret = file.secret if file else manifest[path].get("secret", True)

@@ -26,6 +26,9 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 LOCK_SECONDS = 60
 STAGE_DIR = "/run"
@@ -35,38 +38,60 @@ STAGE_PREFIX = "mailcluster-stage-"
 class ConfigError(Exception):
     """A refusal or a failure, in words for the user; `details` become fields of the task's result."""
 
-    def __init__(self, message, **details):
+    def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
 
 
+@dataclass(slots=True)
 class OnDisk:
     """A file (or symbolic link) as it is on disk."""
 
-    __slots__ = ("content", "mode", "uid", "gid", "target")
-
-    def __init__(self, content=b"", mode=0, uid=0, gid=0, target=None):
-        self.content = content
-        self.mode = mode
-        self.uid = uid
-        self.gid = gid
-        self.target = target
-
-    def key(self):
-        return (self.target, self.content, self.mode, self.uid, self.gid)
-
-    def __eq__(self, other):
-        return isinstance(other, OnDisk) and self.key() == other.key()
-
-    __hash__ = None
+    content: bytes = field(default=b"", repr=False)  # may be a secret
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    target: str | None = None
 
 
-def digest(content):
+class Entry(TypedDict, total=False):
+    """A file of ours in manifest.json."""
+
+    role: str
+    unit: str
+    secret: bool
+    sha256: str
+
+
+Manifest = dict[str, Entry]
+
+
+class Before(TypedDict, total=False):
+    """How a file in pending.json was: absent, a link with its target, or a file with what else it had."""
+
+    was: str
+    target: str
+    saved: str
+    mode: int
+    uid: int
+    gid: int
+
+
+class Pending(TypedDict, total=False):
+    """pending.json"""
+
+    files: dict[str, Before]
+    units: list[str]
+    manifest: Manifest
+    applying: bool
+
+
+def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def fsync_directory(path):
+def fsync_directory(path: str) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -74,13 +99,15 @@ def fsync_directory(path):
         os.close(handle)
 
 
-def write_new(path, content, mode=0o600, uid=None, gid=None, durable=True):
+def write_new(
+    path: str, content: bytes, mode: int = 0o600, uid: int | None = None, gid: int | None = None, durable: bool = True
+) -> None:
     """Creates the file closed to everybody else, and opens it only after owner and mode are what they shall be."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb", closefd=False) as stream:
             stream.write(content)
-        if uid is not None:
+        if uid is not None and gid is not None:
             status = os.fstat(handle)
             if (status.st_uid, status.st_gid) != (uid, gid):
                 os.fchown(handle, uid, gid)
@@ -91,7 +118,7 @@ def write_new(path, content, mode=0o600, uid=None, gid=None, durable=True):
         os.close(handle)
 
 
-def remove_if_there(path):
+def remove_if_there(path: str) -> bool:
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -102,26 +129,26 @@ def remove_if_there(path):
 class Store:
     """The managed files of one node. `root` is for tests: it stands in front of every path."""
 
-    def __init__(self, state_dir, root=""):
+    def __init__(self, state_dir: str, root: str = "") -> None:
         self.root = root.rstrip("/")
         self.directory = self.live(state_dir)
         self.manifest_file = os.path.join(self.directory, "manifest.json")
         self.pending_file = os.path.join(self.directory, "pending.json")
         self.before = os.path.join(self.directory, "before")
         self.replaced = os.path.join(self.directory, "replaced")
-        self._lock = None
+        self._lock: int | None = None
 
-    def live(self, path):
+    def live(self, path: str) -> str:
         return self.root + path
 
     # --- reading
 
-    def read(self, path):
+    def read(self, path: str) -> OnDisk | None:
         """The file at `path`, or None. Whatever is neither a file nor a link is refused."""
         return self._read(self.live(path), path)
 
     @staticmethod
-    def _read(place, path):
+    def _read(place: str, path: str) -> OnDisk | None:
         try:
             handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
@@ -141,7 +168,7 @@ class Store:
         finally:
             os.close(handle)
 
-    def _load(self, path, empty):
+    def _load(self, path: str, empty: Any) -> Any:
         try:
             with open(path, "rb") as stream:
                 return json.loads(stream.read().decode("utf-8"))
@@ -153,16 +180,16 @@ class Store:
                 "whole of %s away, and run again." % (path, error, self.directory)
             ) from error
 
-    def manifest(self):
+    def manifest(self) -> Manifest:
         return self._load(self.manifest_file, {"files": {}})["files"]
 
-    def pending(self):
+    def pending(self) -> Pending | None:
         """What is installed but not applied yet: files, units, manifest (as it was before), applying; or None."""
         return self._load(self.pending_file, None)
 
     # --- writing
 
-    def prepare(self):
+    def prepare(self) -> None:
         os.makedirs(os.path.dirname(self.directory), mode=0o755, exist_ok=True)
         try:
             os.mkdir(self.directory, 0o700)
@@ -172,7 +199,7 @@ class Store:
             if not os.path.isdir(path):
                 os.mkdir(path, 0o700)
 
-    def lock(self):
+    def lock(self) -> None:
         """Two runs on one node must not mix. The lock is on the directory itself: it leaves nothing behind."""
         try:
             self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -193,12 +220,12 @@ class Store:
                 )
             time.sleep(0.1)
 
-    def unlock(self):
+    def unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def _replace(self, path, content, mode=0o600, uid=None, gid=None):
+    def _replace(self, path: str, content: bytes, mode: int = 0o600, uid: int | None = None, gid: int | None = None) -> None:
         folder, name = os.path.split(path)
         beside = os.path.join(folder, ".%s.mailcluster-new" % name)
         remove_if_there(beside)
@@ -209,30 +236,32 @@ class Store:
             remove_if_there(beside)
             raise
 
-    def _save(self, path, data):
+    def _save(self, path: str, data: object) -> None:
         text = json.dumps(data, indent=1, sort_keys=True) + "\n"
         self._replace(path, text.encode("utf-8"))
         fsync_directory(self.directory)
 
-    def save_manifest(self, manifest):
+    def save_manifest(self, manifest: Manifest) -> None:
         self._save(self.manifest_file, {"files": manifest})
 
-    def save_pending(self, pending):
+    def save_pending(self, pending: Pending) -> None:
         self._save(self.pending_file, pending)
 
-    def remember(self, paths, current, units, manifest, foreign):
+    def remember(
+        self, paths: list[str], current: Mapping[str, OnDisk | None], units: list[str], manifest: Manifest, foreign: list[str]
+    ) -> None:
         """Keeps the previous version of each path. Runs before the first swap, so that a crash in the middle is known.
 
         Only the first previous version since the last apply is kept: going back means back to what was applied.
         """
         self.prepare()
-        pending = self.pending() or {"files": {}, "units": [], "manifest": manifest, "applying": False}
+        pending: Pending = self.pending() or {"files": {}, "units": [], "manifest": manifest, "applying": False}
         for path in paths:
             if path in pending["files"]:
                 continue
             was = current.get(path)
             if was is None:
-                entry = {"was": "absent"}
+                entry: Before = {"was": "absent"}
             elif was.target is not None:
                 entry = {"was": "link", "target": was.target}
             else:
@@ -244,9 +273,11 @@ class Store:
         pending["units"] = pending["units"] + [unit for unit in units if unit not in pending["units"]]
         self.save_pending(pending)
         for path in foreign:
-            self._keep_foreign(path, current[path])
+            there = current[path]
+            if there is not None:
+                self._keep_foreign(path, there)
 
-    def _keep_foreign(self, path, was):
+    def _keep_foreign(self, path: str, was: OnDisk) -> None:
         copy = self.replaced + path
         if os.path.lexists(copy):
             return
@@ -256,7 +287,7 @@ class Store:
         else:
             self._replace(copy, was.content, was.mode, was.uid, was.gid)
 
-    def install(self, path, content, mode, uid, gid):
+    def install(self, path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
         place = self.live(path)
         folder = os.path.dirname(place)
         if not os.path.isdir(folder):
@@ -265,8 +296,8 @@ class Store:
         fsync_directory(folder)
 
     @staticmethod
-    def _make_directories(folder):
-        missing = []
+    def _make_directories(folder: str) -> None:
+        missing: list[str] = []
         while not os.path.isdir(folder):
             missing.append(folder)
             folder = os.path.dirname(folder)
@@ -274,14 +305,14 @@ class Store:
             os.mkdir(path)
             os.chmod(path, 0o755)
 
-    def remove(self, path):
+    def remove(self, path: str) -> None:
         place = self.live(path)
         if remove_if_there(place):
             fsync_directory(os.path.dirname(place))
 
     # --- going back, going on
 
-    def restore(self):
+    def restore(self) -> tuple[list[str], list[str]]:
         """Puts back what was there at the last apply. Can be repeated: the record goes last.
 
         Returns (paths, units) that were affected.
@@ -308,26 +339,26 @@ class Store:
         units = list(pending["units"])
         if pending["applying"]:
             # An apply was interrupted: a unit may run with the files that were just taken back.
-            self.save_pending(dict(pending, files={}))
+            self.save_pending({**pending, "files": {}})
             self._empty_before()
         else:
             self.clear()
         return sorted(pending["files"]), units
 
-    def clear(self):
+    def clear(self) -> None:
         """What is installed is in force (or taken back): nothing is pending any more."""
         if remove_if_there(self.pending_file):
             fsync_directory(self.directory)
         self._empty_before()
 
-    def _empty_before(self):
+    def _empty_before(self) -> None:
         if os.path.isdir(self.before):
             for name in os.listdir(self.before):
                 remove_if_there(os.path.join(self.before, name))
 
     # --- the staged tree
 
-    def new_tree(self):
+    def new_tree(self) -> str:
         """A private directory in memory, or at least one that the next start of the host empties: it holds secrets."""
         parent = self.live(STAGE_DIR)
         if not os.path.isdir(parent):
@@ -340,7 +371,7 @@ class Store:
         return tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=parent)
 
     @staticmethod
-    def stage(tree, contents):
+    def stage(tree: str, contents: Mapping[str, bytes]) -> None:
         """Writes {path: content} under `tree`, a private directory."""
         for path, content in contents.items():
             place = tree + path
@@ -348,5 +379,5 @@ class Store:
             write_new(place, content, durable=False)
 
     @staticmethod
-    def discard(tree):
+    def discard(tree: str) -> None:
         shutil.rmtree(tree, ignore_errors=True)

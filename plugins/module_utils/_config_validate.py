@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_databases
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_dovecot import Check
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, digest
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Wanted
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Manifest, OnDisk, digest
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Find, Run
 
 SHORTEST_SECRET = 6
 MOST_LINES = 20
@@ -50,10 +53,10 @@ HARMLESS = (
 class Veil:
     """Takes secrets out of what a validator says: a validator may quote the line it does not like."""
 
-    def __init__(self, secrets):
+    def __init__(self, secrets: dict[str, str]) -> None:
         """secrets: {path: content as text}"""
         self.paths = sorted(secrets)
-        words = set()
+        words: set[str] = set()
         for content in secrets.values():
             for line in content.splitlines():
                 parts = [part for part in re.split(r"[\s=:\"']+", line.strip()) if part]
@@ -61,18 +64,18 @@ class Veil:
                 words.update(part for part in parts[1:] if len(part) >= SHORTEST_SECRET)
         self.words = sorted(words, key=len, reverse=True)
 
-    def words_out(self, text):
+    def words_out(self, text: str) -> str:
         for word in self.words:
             text = text.replace(word, "********")
         return text
 
-    def problem(self, problem):
+    def problem(self, problem: Problem) -> str:
         if problem.path in self.paths:
             start = next((start for start in HARMLESS if problem.message.startswith(start)), "refused")
             return start + " (the line is secret, not shown)"
         return self.words_out(problem.message)
 
-    def output(self, text):
+    def output(self, text: str) -> str:
         lines = []
         for line in text.splitlines():
             named = next((path for path in self.paths if path in line), None)
@@ -83,7 +86,7 @@ class Veil:
         return "\n".join(lines)
 
 
-def origin(path, wanted, current, manifest, role):
+def origin(path: str, wanted: Mapping[str, Wanted], current: Mapping[str, OnDisk | None], manifest: Manifest, role: str) -> str:
     """What a user needs to find the source of a managed file."""
     if path in wanted:
         file = wanted[path]
@@ -98,12 +101,12 @@ def origin(path, wanted, current, manifest, role):
     return text
 
 
-def line_of(content, number):
+def line_of(content: str, number: int | None) -> str:
     lines = content.splitlines()
     return lines[number - 1].strip() if number and 0 < number <= len(lines) else ""
 
 
-def words_for(problem, veil, describe, text):
+def words_for(problem: Problem, veil: Veil, describe: Callable[[str], str], text: Callable[[str], str]) -> str:
     """One problem as one sentence with its place. describe(path), text(path) -> content."""
     message = veil.problem(problem)
     if not problem.path:
@@ -115,7 +118,7 @@ def words_for(problem, veil, describe, text):
     return "%s (%s): %s%s%s" % (place, describe(problem.path), message, end, reads)
 
 
-def command_problems(run, command, tree, veil):
+def command_problems(run: Run, command: str, tree: str, veil: Veil) -> list[Problem]:
     argv = [word.replace("{tree}", tree) for word in shlex.split(command)]
     status, out, err = run(argv)
     if status == 0:
@@ -129,20 +132,21 @@ class Staged(NamedTuple):
     """A configuration that is not installed yet."""
 
     tree: str  # the folder where it is
-    files: dict  # path -> content as bytes
-    removed: set  # paths that go
-    secrets: list  # paths of which nothing is shown
-    describe: object  # describe(path) -> where a file comes from, in words
-    live: object  # live(path) -> its place on this host
+    files: dict[str, bytes]  # by path
+    removed: set[str]  # paths that go
+    secrets: list[str]  # paths of which nothing is shown
+    describe: Callable[[str], str]  # describe(path) -> where a file comes from, in words
+    live: Callable[[str], str]  # live(path) -> its place on this host
 
-    def text(self, path):
+    def text(self, path: str) -> str:
         return self.files[path].decode("utf-8", "replace") if path in self.files else ""
 
 
-def validate(staged, commands, run, find, check_mode=False):
+def validate(staged: Staged, commands: Iterable[str], run: Run, find: Find, check_mode: bool = False) -> list[str]:
     """Returns warnings; raises ConfigError with everything that is wrong.  find(program) tells whether it is installed."""
     veil = Veil({path: staged.text(path) for path in staged.secrets if path in staged.files})
-    found, warnings = [], []
+    found: list[str] = []
+    warnings: list[str] = []
     for command in filter(str.strip, commands):
         program = "doveconf" if command == "dovecot" else shlex.split(command)[0]
         if not find(program):

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import Assigned, Backend, Place, Ring, Session, Words
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
     HostUnknown,
     RingNotSynced,
     TryAgain,
@@ -15,25 +19,25 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
 
 POLL = 0.2  # seconds
 # How users leave their backends: their sessions are cut, or only forgotten.
-FLUSH = {"kick": ["flush"], "forget": ["flush", "-F"]}
+FLUSH: dict[str, Words] = {"kick": ["flush"], "forget": ["flush", "-F"]}
 # Moving a user takes the director_user_kick_delay, and only some are moved at a time.
 FLUSH_LIMIT = 600  # seconds
 
 
 class Director:
-    def __init__(self, doveadm, socket_path=None):
+    def __init__(self, doveadm: Doveadm, socket_path: str | None = None) -> None:
         self._doveadm = doveadm
-        self._socket = ["-a", socket_path] if socket_path else []
+        self._socket: Words = ["-a", socket_path] if socket_path else []
 
-    def _words(self, command, *values):
+    def _words(self, command: Words, *values: str | int) -> Words:
         return ["director"] + command + self._socket + list(values)
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def ring(self):
+    def ring(self) -> Ring:
         return _director.parse_ring(self._doveadm.rows(*self._words(["ring", "status"])))
 
-    def wait_synced(self):
+    def wait_synced(self) -> Ring:
         """The ring, once it is in sync; RingNotSynced when the time given is over before that.
 
         A director that has just started tells its file's state until then.
@@ -50,33 +54,33 @@ class Director:
                 )
             self._doveadm.sleep(POLL)
 
-    def backends(self):
+    def backends(self) -> dict[str, Backend]:
         return _director.parse_backends(self._doveadm.rows(*self._words(["status"])))
 
-    def user(self, user, tag):
+    def user(self, user: str, tag: str) -> Place:
         """Where the director sends I(user) of I(tag); an all-digit name would be taken for a hash."""
         return self.place_of(self.user_hash(user) if user.isdigit() else user, tag)
 
-    def place_of(self, user_or_hash, tag):
+    def place_of(self, user_or_hash: str, tag: str) -> Place:
         return _director.parse_user(self._doveadm.rows(*self._words(["status"], "--", user_or_hash, tag)))
 
-    def user_hash(self, user):
+    def user_hash(self, user: str) -> str:
         rows = self._doveadm.rows("director", "map", "-u", "--", user)
         try:
             return rows[0]["hash"]
         except (LookupError, TypeError):
             raise not_understood("doveadm director map -u", rows)
 
-    def map(self, host=None):
+    def map(self, host: str | None = None) -> list[Assigned]:
         """C((user, hash, host)) of everybody who is assigned to I(host), or to any."""
         words = self._words(["map"], *([host] if host else []))
         return self._doveadm.rows(*words, as_row=_director.map_row)
 
-    def sessions(self):
+    def sessions(self) -> list[Session]:
         """The sessions that go through this director; those of the others only they know."""
         return _director.parse_sessions(self._doveadm.rows("proxy", "list"))
 
-    def out_of_reach(self):
+    def out_of_reach(self) -> int:
         """The number of sessions through this director that it could not end now.
 
         After a reload the login processes of before are to connect to the director again. Where that fails they try again
@@ -87,7 +91,7 @@ class Director:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def tell(self, words, limit=None):
+    def tell(self, words: Words, limit: float | None = None) -> str:
         """One change of the ring, tried again while something else is in its way.
 
         The director answers when the ring has agreed. If that took too long for it (30 s), the change may be done
@@ -111,14 +115,14 @@ class Director:
 
     # --- users off their backends ------------------------------------------------------------------
 
-    def flush(self, how, host=None):
+    def flush(self, how: str, host: str | None = None) -> int:
         """Sends the users of I(host), or of all, where the ring would send them now; how many were elsewhere or are free."""
         before = places(self.map(host))
         if before:
             self.tell(FLUSH[how] + [host or "all"], FLUSH_LIMIT)
         return len(before - places(self.map(host)))
 
-    def would_flush(self, how, backends, host=None):
+    def would_flush(self, how: str, backends: dict[str, Backend], host: str | None = None) -> int:
         """The number of users that C(flush) would move; of a host that takes users, each is looked up."""
         found = 0
         for user_hash, place in places(self.map(host)):
@@ -132,18 +136,18 @@ class Director:
         return found
 
 
-def split(words):
+def split(words: Words) -> tuple[Words, Words]:
     """The command, behind which the socket is named, and its values."""
     length = 2 if words[0] == "ring" else 1
     return list(words[:length]), list(words[length:])
 
 
-def places(rows):
+def places(rows: Iterable[Assigned]) -> set[tuple[str, str]]:
     """The (hash, host) pairs of a map; users of the same hash are one to the director."""
     return {(user_hash, host) for _user, user_hash, host in rows}
 
 
-def _seen(ring):
+def _seen(ring: Ring) -> str:
     others = [
         "%s '%s'" % (director["address"], connection["status"])
         for director in ring["directors"]

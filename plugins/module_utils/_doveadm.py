@@ -8,12 +8,31 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Clock, Result, Sleep
+
+# Runs an argument list that may take so many seconds: exit status, standard output and standard error.
+Runner = Callable[[list[str], float], tuple[int, str, str]]
+AsRow = Callable[[list[tuple[str, Any]]], Any]
+
+
+class Answer(NamedTuple):
+    """A command, and how it ended."""
+
+    argv: list[str]
+    rc: int
+    stdout: str
+    stderr: str
 
 
 class DoveadmError(Exception):
     """doveadm failed, or was not asked because the answer is known; carries what was run and what it said."""
 
-    def __init__(self, message, argv=None, rc=None, stdout="", stderr=""):
+    def __init__(
+        self, message: str, argv: list[str] | None = None, rc: int | None = None, stdout: str = "", stderr: str = ""
+    ) -> None:
         super().__init__(message)
         self.argv = argv
         self.rc = rc
@@ -21,11 +40,11 @@ class DoveadmError(Exception):
         self.stderr = stderr
 
     @classmethod
-    def name(cls):
+    def name(cls) -> str:
         """C(ring_not_synced) of C(RingNotSynced): what playbooks can compare with."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
-    def details(self):
+    def details(self) -> Result:
         """What a failed module returns beside its message."""
         ran = {} if self.argv is None else {"argv": self.argv, "rc": self.rc, "stdout": self.stdout, "stderr": self.stderr}
         return dict(ran, error=self.name())
@@ -82,11 +101,11 @@ class TimedOut(DoveadmError):
 class UsersFailed(DoveadmError):
     """It did not work for some users; I(found) is what the module returns beside the message."""
 
-    def __init__(self, message, found):
+    def __init__(self, message: str, found: Result) -> None:
         super().__init__(message)
         self.found = found
 
-    def details(self):
+    def details(self) -> Result:
         return dict(super().details(), **self.found)
 
 
@@ -106,7 +125,7 @@ class OutputError(DoveadmError):
 TIMED_OUT = 124
 
 # What doveadm says (case does not count), what that means, and what to do.  The first that is found counts.
-MEANINGS = (
+MEANINGS: tuple[tuple[str, type[DoveadmError], str], ...] = (
     (
         "permission denied (euid=",
         NotPermitted,
@@ -144,13 +163,13 @@ MEANINGS = (
     ("unknown command", NotInstalled, "Director and replicator need Dovecot 2.2 or 2.3: 2.4 has them no longer"),
 )
 # User lookups tell the outcome by exit status only.
-MEANING_OF_STATUS = {
+MEANING_OF_STATUS: dict[int, tuple[type[DoveadmError], str]] = {
     67: (UserUnknown, "Compare with the list of doveadm user '*' on this node"),
     68: (HostUnknown, "Compare with the list of doveadm director status"),
 }
 
 
-def failure(argv, rc, stdout, stderr):
+def failure(argv: list[str], rc: int, stdout: str, stderr: str) -> DoveadmError:
     """The typed error for a command that failed with I(rc)."""
     said = first_words(stderr) or first_words(stdout) or "exit status %s" % rc
     if rc == TIMED_OUT:
@@ -163,7 +182,7 @@ def failure(argv, rc, stdout, stderr):
             stderr,
         )
     text = stderr.lower()
-    meaning = next((meaning for words, *meaning in MEANINGS if words in text), None)
+    meaning = next(((kind, remedy) for words, kind, remedy in MEANINGS if words in text), None)
     kind, remedy = meaning or MEANING_OF_STATUS.get(rc, (DoveadmError, "See journalctl -u dovecot"))
     return kind("'%s' failed: %s. %s" % (" ".join(argv), said.rstrip("."), remedy), argv, rc, stdout, stderr)
 
@@ -171,18 +190,18 @@ def failure(argv, rc, stdout, stderr):
 COMPLAINT = re.compile(r"^(.*: )?(Error|Fatal|Panic): ", re.MULTILINE)
 
 
-def refuse_failure(argv, rc, stdout, stderr):
+def refuse_failure(argv: list[str], rc: int, stdout: str, stderr: str) -> None:
     """Raises the typed error when the command failed, or complained and ended with 0 all the same."""
     if rc != 0 or COMPLAINT.search(stderr):
         raise failure(argv, rc, stdout, stderr)
 
 
-def first_words(text):
+def first_words(text: str) -> str:
     """The first line that says something; a backtrace behind it is no help in a message."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def not_understood(what, raw):
+def not_understood(what: str, raw: object) -> OutputError:
     """The typed error for an answer of unknown form, with the raw text."""
     text = raw if isinstance(raw, str) else json.dumps(raw, default=repr)
     return OutputError(
@@ -193,7 +212,7 @@ def not_understood(what, raw):
     )
 
 
-def limited(argv, seconds):
+def limited(argv: list[str], seconds: float) -> list[str]:
     """I(argv) with an end: a command that hangs is ended, and its exit status is C(TIMED_OUT)."""
     return ["timeout", "--kill-after=5", "%.1f" % seconds] + argv
 
@@ -206,7 +225,7 @@ class Doveadm:
 
     LEAST = 5  # seconds
 
-    def __init__(self, runner, timeout=60, clock=time.monotonic, sleep=time.sleep):
+    def __init__(self, runner: Runner, timeout: float = 60, clock: Clock = time.monotonic, sleep: Sleep = time.sleep) -> None:
         self._runner = runner
         self.clock = clock
         self.sleep = sleep
@@ -215,21 +234,21 @@ class Doveadm:
         # whether something was changed already, which a failure later on has to tell
         self.changed = False
 
-    def start_anew(self):
+    def start_anew(self) -> None:
         """The time given begins now: after a wait that has a time of its own."""
         self.deadline = self.clock() + self._timeout
 
-    def left(self):
+    def left(self) -> float:
         """Seconds until the time given is over; not below zero."""
         return max(0, self.deadline - self.clock())
 
-    def attempt(self, *words, limit=None):
-        """C((argv, rc, stdout, stderr)) of a command whose exit status the caller judges."""
+    def attempt(self, *words: object, limit: float | None = None) -> Answer:
+        """How a command ended whose exit status the caller judges."""
         argv = ["doveadm"] + [str(word) for word in words]
         rc, stdout, stderr = self._runner(argv, max(self.LEAST, self.left() if limit is None else limit))
-        return argv, rc, stdout, stderr
+        return Answer(argv, rc, stdout, stderr)
 
-    def run(self, *words, limit=None, complaints=False):
+    def run(self, *words: object, limit: float | None = None, complaints: bool = False) -> str:
         """Standard output of a command that must succeed; I(limit) is its own time in seconds.
 
         Some commands (C(quota recalc), C(proxy list)) report an error and end with 0 all the same; only with
@@ -240,24 +259,24 @@ class Doveadm:
             refuse_failure(argv, rc, stdout, stderr)
         return stdout
 
-    def settings(self, name, secret=False):
+    def settings(self, name: str, secret: bool = False) -> str:
         """The value of a setting in the configuration file of this node; a I(secret) one is hidden else."""
         return self.output_of("doveconf", "-hP" if secret else "-h", name).strip()
 
-    def output_of(self, *argv):
+    def output_of(self, *argv: str) -> str:
         """Standard output of another program of this node, which must succeed."""
         rc, stdout, stderr = self._runner(list(argv), max(self.LEAST, self.left()))
         if rc != 0:
             raise failure(list(argv), rc, stdout, stderr)
         return stdout
 
-    def write(self, *words, limit=None):
+    def write(self, *words: object, limit: float | None = None) -> str:
         """As C(run), for a command that changes something."""
         stdout = self.run(*words, limit=limit)
         self.changed = True
         return stdout
 
-    def rows(self, *words, as_row=dict):
+    def rows(self, *words: object, as_row: AsRow = dict) -> list[Any]:
         """The table that a command prints, as a list of what I(as_row) makes of the (column, value) pairs of a row."""
         stdout = self.run("-f", "json", *words)
         try:

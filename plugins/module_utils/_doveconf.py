@@ -6,49 +6,48 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 MAIN = "/etc/dovecot/dovecot.conf"
 FILTERS = ("protocol", "remote", "local", "local_name")
 
 
+@dataclass(slots=True, eq=False)
 class Problem:
     """One thing that is wrong. path, line: where it is written, if known. absent: something the host lacks."""
 
-    def __init__(self, message, path=None, line=None, absent=False):
-        self.message = message
-        self.path = path
-        self.line = line
-        self.absent = absent
-
-    def __repr__(self):
-        return "Problem(%r, %r, %r)" % (self.message, self.path, self.line)
+    message: str
+    path: str | None = None
+    line: int | None = None
+    absent: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class Section:
     """A block of `doveconf -n`: kind and name (`protocol imap`), settings, blocks inside."""
 
-    def __init__(self, kind="", name="", parent=None):
-        self.kind = kind
-        self.name = name
-        self.parent = parent
-        self.settings = {}
-        self.sections = []
+    kind: str = ""
+    name: str = ""
+    parent: Section | None = field(default=None, repr=False)
+    settings: dict[str, str] = field(default_factory=dict)
+    sections: list[Section] = field(default_factory=list)
 
-    def walk(self):
+    def walk(self) -> Iterator[Section]:
         yield self
         for section in self.sections:
             yield from section.walk()
 
-    def filters(self):
+    def filters(self) -> Iterator[Section]:
         """This and all nested blocks in which every setting may stand: protocol, local, remote..."""
         yield self
         for section in self.sections:
             if section.kind in FILTERS:
                 yield from section.filters()
 
-    def effective(self, setting, default=""):
+    def effective(self, setting: str, default: str = "") -> str:
         """The value in force here: of this block or of the nearest one around it."""
-        section = self
+        section: Section | None = self
         while section is not None:
             if setting in section.settings:
                 return section.settings[setting]
@@ -56,19 +55,19 @@ class Section:
         return default
 
     @property
-    def title(self):
-        names = []
-        section = self
+    def title(self) -> str:
+        names: list[str] = []
+        section: Section | None = self
         while section is not None and section.kind:
             names.insert(0, (section.kind + " " + section.name).strip())
             section = section.parent
         return " / ".join(names)
 
-    def where(self, setting):
+    def where(self, setting: str) -> str:
         return "%s of %s" % (setting, self.title) if self.title else setting
 
 
-def unquote(value):
+def unquote(value: str) -> str:
     value = value.strip()
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         quote = value[0]
@@ -76,7 +75,7 @@ def unquote(value):
     return value
 
 
-def parse(text):
+def parse(text: str) -> Section:
     """`doveconf -nP` -> Section. Lines that mean nothing to it are skipped."""
     here = root = Section()
     for raw in text.splitlines():
@@ -107,9 +106,10 @@ AT_LINE = re.compile(r"Error in configuration file (?P<path>\S+?)(?: line (?P<li
 STARTED = re.compile(r"section started at (?P<path>\S+?):(?P<line>\d+)")
 
 
-def complaints(stderr, tree=""):
+def complaints(stderr: str, tree: str = "") -> list[Problem]:
     """What doveconf wrote to standard error -> Problems in terms of live paths, without its repetitions."""
-    problems, texts = [], []
+    problems: list[Problem] = []
+    texts: list[str] = []
     for raw in stderr.splitlines():
         line = raw.replace(tree, "") if tree else raw
         line = re.sub(r"^doveconf: ", "", line.strip())
@@ -131,7 +131,8 @@ def complaints(stderr, tree=""):
             problems.append(Problem(line.split(":", 1)[1].strip()))
     # "Error: X" is repeated as "Fatal: Error in configuration file F: X".
     located = {problem.message for problem in problems if problem.path}
-    unique, seen = [], set()
+    unique: list[Problem] = []
+    seen: set[tuple[str, str | None, int | None]] = set()
     for problem in problems:
         key = (problem.message, problem.path, problem.line)
         if key in seen or (problem.path is None and problem.message in located):
@@ -141,7 +142,7 @@ def complaints(stderr, tree=""):
     return unique
 
 
-def without_effect(found):
+def without_effect(found: re.Match[str]) -> Problem:
     if found.group("late"):
         text = found.group("late").replace("won't", "would not") + ". Write it inside that section, or before it."
         return Problem(text, found.group("path"), int(found.group("line")))

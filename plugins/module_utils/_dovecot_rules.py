@@ -9,9 +9,14 @@ Each rule takes the parsed configuration and yields problems.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf import Problem, Section
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._staged_files import locate
+
+Contents = Mapping[str, str]  # path -> text
+Known = Callable[[str], bool]
 
 PLUGIN_DIR = "/usr/lib/dovecot/modules"
 LIBEXEC_DIR = "/usr/lib/dovecot"
@@ -33,7 +38,7 @@ PLUGIN_PACKAGES = {
     "sieve_extprograms": "dovecot-sieve",
     "sieve_imapsieve": "dovecot-sieve",
 }
-PROTOCOLS = {
+PROTOCOLS: dict[str, tuple[tuple[str, ...], str]] = {
     "imap": (("imap", "imap-login"), "dovecot-imapd"),
     "imaps": (("imap", "imap-login"), "dovecot-imapd"),
     "pop3": (("pop3", "pop3-login"), "dovecot-pop3d"),
@@ -44,11 +49,21 @@ PROTOCOLS = {
 }
 
 
-def is_plugin(file_name, plugin):
+class Pair(NamedTuple):
+    """A certificate and a key that belong together, values as Dovecot has them: `</path`."""
+
+    section: Section
+    cert_setting: str
+    cert: str
+    key_setting: str
+    key: str
+
+
+def is_plugin(file_name: str, plugin: str) -> bool:
     return re.match(r"lib(\d+_)?%s(_plugin)?\.so$" % re.escape(plugin), file_name) is not None
 
 
-def plugin_problems(config, listing, contents):
+def plugin_problems(config: Section, listing: Callable[[str], list[str]], contents: Contents) -> Iterator[Problem]:
     """listing(directory) -> its file names."""
     folder = config.settings.get("mail_plugin_dir", PLUGIN_DIR)
     asked = []
@@ -60,7 +75,8 @@ def plugin_problems(config, listing, contents):
             sieve = section.settings.get("sieve_plugin_dir", folder + "/sieve")
             for word in section.settings.get("sieve_plugins", "").split():
                 asked.append((word, "sieve_plugins", "sieve_plugins of plugin", sieve))
-    seen, listings = set(), {}
+    seen: set[tuple[str, str]] = set()
+    listings: dict[str, list[str]] = {}
     for word, setting, where, directory in asked:
         if (word, directory) in seen:
             continue
@@ -82,7 +98,7 @@ def plugin_problems(config, listing, contents):
         )
 
 
-def protocol_problems(config, exists, contents):
+def protocol_problems(config: Section, exists: Known, contents: Contents) -> Iterator[Problem]:
     """exists(path) -> bool. Only what `protocols` names: a default list holds what is installed."""
     folder = config.settings.get("libexec_dir", LIBEXEC_DIR)
     for protocol in config.settings.get("protocols", "").split():
@@ -99,9 +115,9 @@ def protocol_problems(config, exists, contents):
             )
 
 
-def account_problems(config, known_user, known_group, contents):
+def account_problems(config: Section, known_user: Known, known_group: Known, contents: Contents) -> Iterator[Problem]:
     """Dovecot does not start when a service or one of its sockets names an account that does not exist."""
-    seen = set()
+    seen: set[tuple[str, str]] = set()
     for section in config.walk():
         if section.kind not in ("service", "unix_listener", "fifo_listener"):
             continue
@@ -119,11 +135,8 @@ def account_problems(config, known_user, known_group, contents):
             )
 
 
-def ssl_pairs(config):
-    """The certificate and key that belong together, wherever at least one of them is set.
-
-    Yields (section, certificate setting, certificate, key setting, key), values as Dovecot has them: `</path`.
-    """
+def ssl_pairs(config: Section) -> Iterator[Pair]:
+    """The certificate and key that belong together, wherever at least one of them is set."""
     for section in config.filters():
         if section.effective("ssl", "yes") == "no":
             continue
@@ -131,10 +144,10 @@ def ssl_pairs(config):
             if cert_setting in section.settings or key_setting in section.settings:
                 cert, key = section.effective(cert_setting), section.effective(key_setting)
                 if cert or key:
-                    yield section, cert_setting, cert, key_setting, key
+                    yield Pair(section, cert_setting, cert, key_setting, key)
 
 
-def replication_problems(config, contents):
+def replication_problems(config: Section, contents: Contents) -> Iterator[Problem]:
     """Settings that doveconf accepts and that stop replication, silently."""
     if config.settings.get("replication_sync_timeout"):
         path, line = locate(contents, "replication_sync_timeout", config.settings["replication_sync_timeout"])
@@ -154,11 +167,11 @@ def replication_problems(config, contents):
             )
 
 
-def tls_problems(config, contents):
+def tls_problems(config: Section, contents: Contents) -> Iterator[Problem]:
     if config.settings.get("ssl") == "required" and not config.settings.get("ssl_cert"):
         path, line = locate(contents, "ssl", "required")
         yield Problem("ssl = required, but there is no ssl_cert: nobody could log in.", path, line)
 
 
 # The place for combinations that doveconf accepts but that break. Each: (config, contents) -> Problems.
-COMBINATIONS = (replication_problems, tls_problems)
+COMBINATIONS: tuple[Callable[[Section, Contents], Iterator[Problem]], ...] = (replication_problems, tls_problems)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypedDict
 
 # The kernel shows these only where they differ from its own defaults.
 NFS_DEFAULTS = {"acregmin": "3", "acregmax": "60", "acdirmin": "30", "acdirmax": "60", "lookupcache": "all"}
@@ -17,7 +18,15 @@ NOT_SHOWN = re.compile(r"(_netdev|nofail|retry=.*|bg|fg|auto|noauto|x-.*|comment
 FLAGS = ("ro", "rw", "noatime", "nodiratime", "relatime", "strictatime", "nodev", "nosuid", "noexec", "sync", "dirsync")
 
 
-def mounted_at(mountinfo, path):
+class Mount(TypedDict):
+    """A file system that is mounted: what, the kernel's name of it, and the options in force."""
+
+    source: str
+    filesystem: str
+    options: list[str]
+
+
+def mounted_at(mountinfo: str, path: str) -> Mount | None:
     """The last file system that is mounted at I(path), as C(source), C(filesystem) and C(options); None when none is.
 
     I(mountinfo): the text of /proc/self/mountinfo.  Reading it asks no file server, so it answers when that does not.
@@ -25,16 +34,16 @@ def mounted_at(mountinfo, path):
     return mounts(mountinfo).get(path)
 
 
-def mount_point_of(mountinfo, path):
+def mount_point_of(mountinfo: str, path: str) -> tuple[str, str]:
     """Where the file system is mounted that has I(path), and the kernel's name of it."""
     inside, found = path.rstrip("/") + "/", mounts(mountinfo)
     point = max((point for point in found if inside.startswith(point.rstrip("/") + "/")), key=len)
     return point, found[point]["filesystem"]
 
 
-def mounts(mountinfo):
+def mounts(mountinfo: str) -> dict[str, Mount]:
     """Mount point to what is mounted there; of several the last, which hides the others."""
-    found = {}
+    found: dict[str, Mount] = {}
     for line in mountinfo.splitlines():
         left, _separator, right = line.partition(" - ")
         place, filesystem = left.split(" "), right.split(" ")  # a source may be empty
@@ -46,12 +55,12 @@ def mounts(mountinfo):
     return found
 
 
-def unescaped(text):
+def unescaped(text: str) -> str:
     """The kernel writes a blank as C(\\040)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
-def not_in_force(wanted, mount):
+def not_in_force(wanted: list[str], mount: Mount) -> list[str]:
     """Those of the I(wanted) options that I(mount) does not have."""
     in_force = dict(option.partition("=")[::2] for option in mount["options"])
     nfs = mount["filesystem"] in ("nfs", "nfs4")
@@ -60,7 +69,7 @@ def not_in_force(wanted, mount):
     return [option for option in wanted if not _holds(option, in_force, nfs)]
 
 
-def _holds(option, in_force, nfs):
+def _holds(option: str, in_force: dict[str, str], nfs: bool) -> bool:
     name, equals, value = option.partition("=")
     if NOT_SHOWN.match(option) or (not nfs and name not in FLAGS):
         return True

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections import namedtuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import not_understood
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Result, Row
 
 PRIORITIES = ("none", "low", "high", "sync")
 AGE = re.compile(r"(-?\d+):(-?\d+):(-?\d+)\Z")
@@ -22,20 +24,46 @@ SUMMARY = {
     "Total number of known users": "known_users",
 }
 
-# A user's ages are seconds since the last fast and full pass began and since one last succeeded; None is never.
-# A tuple, because there may be 100,000.
-User = namedtuple("User", "priority fast full success failed")
+
+class User(NamedTuple):
+    """Ages are seconds since the last fast and full pass began and since one last succeeded; None is never.
+
+    A tuple, because there may be 100,000.
+    """
+
+    priority: str
+    fast: int | None
+    full: int | None
+    success: int | None
+    failed: bool
 
 
-def user_row(pairs):
-    """C((name, User)) of a row of C(replicator status MASK)."""
+class PrintedUser(NamedTuple):
+    """A User whose ages are not read yet."""
+
+    priority: str
+    fast: str
+    full: str
+    success: str
+    failed: bool
+
+
+class Connection(TypedDict):
+    user: str
+    type: str
+    status: str
+
+
+def user_row(pairs: Iterable[tuple[str, Any]]) -> tuple[str, PrintedUser]:
+    """C((name, PrintedUser)) of a row of C(replicator status MASK)."""
     row = dict(pairs)
-    return row["username"], User(row["priority"], row["fast sync"], row["full sync"], row["success sync"], row["failed"] == "y")
+    printed = PrintedUser(row["priority"], row["fast sync"], row["full sync"], row["success sync"], row["failed"] == "y")
+    return row["username"], printed
 
 
-def parse_users(rows):
+def parse_users(rows: list[tuple[str, PrintedUser]]) -> dict[str, User]:
     """Name to User, of what C(user_row) made of the rows."""
-    ages = {"-": None}
+    ages: dict[str, int | None] = {"-": None}
     try:
         return {
             name: User(user.priority, _age(user.fast, ages), _age(user.full, ages), _age(user.success, ages), user.failed)
@@ -45,7 +73,7 @@ def parse_users(rows):
         raise not_understood("doveadm replicator status", [list(row) if isinstance(row, tuple) else row for row in rows[:20]])
 
 
-def _age(text, known):
+def _age(text: str, known: dict[str, int | None]) -> int | None:
     """Seconds of C(HH:MM:SS); most users share a few ages.
 
     A user who was synchronised while doveadm asked is printed as C(00:00:-1).
@@ -59,7 +87,7 @@ def _age(text, known):
     return known[text]
 
 
-def as_dict(user):
+def as_dict(user: User) -> Result:
     """A user's state as modules return it."""
     return {
         "priority": user.priority,
@@ -70,7 +98,7 @@ def as_dict(user):
     }
 
 
-def parse_summary(rows):
+def parse_summary(rows: Iterable[Row]) -> dict[str, int]:
     """Our names to numbers, of the rows of C(replicator status)."""
     try:
         found = {SUMMARY[row["field"]]: int(row["value"]) for row in rows if row["field"] in SUMMARY}
@@ -81,7 +109,7 @@ def parse_summary(rows):
     return found
 
 
-def parse_connections(rows):
+def parse_connections(rows: Iterable[Row]) -> list[Connection]:
     """The dsync connections that are at work: C(user), C(type) and C(status)."""
     try:
         return [{"user": row["username"], "type": row["type"], "status": row["status"]} for row in rows if row["username"]]
@@ -89,7 +117,7 @@ def parse_connections(rows):
         raise not_understood("doveadm replicator dsync-status", rows)
 
 
-def is_asked(user, max_age, full, priority):
+def is_asked(user: User, max_age: int, full: bool, priority: str) -> bool:
     """Whether I(user) needs nothing: a pass is queued, at work, or began within I(max_age) seconds and has not failed."""
     if full:
         # one who never had a full pass is about to get it
@@ -99,6 +127,6 @@ def is_asked(user, max_age, full, priority):
     return not user.failed and (user.fast is None or user.fast <= max_age)
 
 
-def is_done(user, since):
+def is_done(user: User, since: float) -> bool:
     """Whether a pass that was asked for I(since) seconds ago has begun and nothing waits; it may still be at work."""
     return user.priority == "none" and user.fast is not None and user.fast <= since + 1

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 
 INCLUDE = re.compile(r"^(?P<head>\s*!include(?:_try)?\s+)(?P<pattern>\S+)(?P<tail>\s*)$")
 READ = re.compile(r"^(?P<head>\s*[\w/]+\s*=\s*<\s*)(?P<path>/\S+)(?P<tail>\s*)$")
 
 
-def includes(text):
+def includes(text: str) -> list[str]:
     """The patterns that a configuration file includes."""
     return [found.group("pattern") for found in map(INCLUDE.match, text.splitlines()) if found]
 
 
-def redirect(text, tree, staged):
+def redirect(text: str, tree: str, staged: Container[str]) -> str:
     """Lets absolute paths in a staged file lead into the tree: all includes, and the values read from a staged file."""
     lines = []
     for line in text.split("\n"):
@@ -31,7 +32,7 @@ def redirect(text, tree, staged):
     return "\n".join(lines)
 
 
-def locate(contents, setting, word):
+def locate(contents: Mapping[str, str], setting: str, word: str) -> tuple[str | None, int | None]:
     """(path, line) in {path: text} where `setting` names `word`."""
     wanted = re.compile(r"^\s*%s\s*=.*(?<![\w/.-])%s(?![\w-])" % (re.escape(setting), re.escape(word)))
     for path in sorted(contents):

@@ -15,14 +15,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 LOCKS = {"fcntl": fcntl.lockf, "flock": fcntl.flock}
 
 
-def write(path, root):
+def write(path: str, root: str) -> dict[str, object]:
     """Makes a file. Tells the owner of the folder C(root), and the file's time between two of this node's clock, or an error."""
     owner = os.stat(root)
-    told = {"owner": [owner.st_uid, owner.st_gid]}
+    told: dict[str, object] = {"owner": [owner.st_uid, owner.st_gid]}
     try:
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         begin = time.time()
@@ -34,10 +35,10 @@ def write(path, root):
     return told
 
 
-def hold(kind, path):
+def hold(kind: str, path: str) -> None:
     """Locks a file until it is told to end, and removes it then."""
 
-    def end(*_signal):
+    def end(*_signal: object) -> None:
         os.unlink(path)
         raise SystemExit
 
@@ -48,7 +49,7 @@ def hold(kind, path):
             signal.pause()
 
 
-def state_of(kind, path):
+def state_of(kind: str, path: str) -> str:
     try:
         with open(path, "r+b") as file:
             LOCKS[kind](file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +62,7 @@ def state_of(kind, path):
         return "error: %s" % error.strerror
 
 
-def see(kind, patience, *paths):
+def see(kind: str, patience: str, *paths: str) -> list[str]:
     """What is seen of files that other nodes hold, once all are locked or the patience (seconds) is over."""
     limit = time.monotonic() + float(patience)
     told = [state_of(kind, path) for path in paths]
@@ -72,4 +73,5 @@ def see(kind, patience, *paths):
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps({"write": write, "hold": hold, "see": see}[sys.argv[1]](*sys.argv[2:])))
+    verbs: dict[str, Callable[..., object]] = {"write": write, "hold": hold, "see": see}
+    sys.stdout.write(json.dumps(verbs[sys.argv[1]](*sys.argv[2:])))

@@ -11,15 +11,25 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 # What a connection without a client behind it sends first: version 2, LOCAL, no addresses.
 PROXY_LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
 LONGEST_LINE = 8192
 
-# How the lines of the server begin that follow the connection, the command for TLS, and the farewell.
-Protocol = namedtuple("Protocol", "name greeting starttls started farewell left")
+
+class Protocol(NamedTuple):
+    """What the client says for TLS and as its farewell, and how the lines of the server begin, at first and after these."""
+
+    name: str
+    greeting: str
+    starttls: str
+    started: str
+    farewell: str
+    left: str
+
+
 IMAP = Protocol("imap", "* OK", "a STARTTLS", "a OK", "b LOGOUT", "* BYE")
 POP3 = Protocol("pop3", "+OK", "STLS", "+OK", "QUIT", "+OK")
 LMTP = Protocol("lmtp", "220", "STARTTLS", "220", "QUIT", "221")
@@ -27,7 +37,7 @@ LMTP = Protocol("lmtp", "220", "STARTTLS", "220", "QUIT", "221")
 SIEVE = Protocol("sieve", "OK", "STARTTLS", "OK", "LOGOUT", "OK")
 
 # Service -> its protocol, and how its clients come to TLS. Mail servers deliver without.
-SERVICES = {
+SERVICES: dict[str, tuple[Protocol, str]] = {
     "imap": (IMAP, "STARTTLS"),
     "imaps": (IMAP, "TLS"),
     "pop3": (POP3, "STARTTLS"),
@@ -41,15 +51,21 @@ class Unexpected(Exception):
     """The server said something else, in words for people."""
 
 
-class Trial(namedtuple("Trial", "unit address port service proxy_protocol")):
+class Trial(NamedTuple):
     """A port of a unit, and the service that is expected there."""
 
-    def __str__(self):
+    unit: str
+    address: str
+    port: int
+    service: str
+    proxy_protocol: bool
+
+    def __str__(self) -> str:
         protocol, tls = SERVICES[self.service]
         details = [protocol.name, tls, "PROXY protocol" if self.proxy_protocol else ""]
         return "port %d (%s)" % (self.port, ", ".join(detail for detail in details if detail))
 
-    def failure(self, seconds):
+    def failure(self, seconds: float) -> Failure | None:
         """None if a client would be served; else the Failure."""
         try:
             with socket.create_connection((self.address, self.port), seconds) as connection:
@@ -63,21 +79,25 @@ class Trial(namedtuple("Trial", "unit address port service proxy_protocol")):
         return None
 
 
-class Failure(namedtuple("Failure", "trial words slow")):
+class Failure(NamedTuple):
     """What was seen instead of a service; slow: nothing was, which may change."""
 
-    def __str__(self):
+    trial: Trial
+    words: str
+    slow: bool
+
+    def __str__(self) -> str:
         return "%s: %s" % (self.trial, self.words)
 
 
-def failures(trials, seconds):
+def failures(trials: list[Trial], seconds: float) -> list[Failure]:
     """The Failures of the trials, which are made at the same time."""
     with ThreadPoolExecutor(len(trials)) as pool:
         found = list(pool.map(lambda trial: trial.failure(seconds), trials))
     return [failure for failure in found if failure]
 
 
-def converse(connection, protocol, tls):
+def converse(connection: socket.socket, protocol: Protocol, tls: str) -> None:
     if tls == "TLS":
         with encrypted(connection) as secure:
             return converse(secure, protocol, "")
@@ -90,16 +110,16 @@ def converse(connection, protocol, tls):
     return leave(connection, protocol)
 
 
-def leave(connection, protocol):
+def leave(connection: socket.socket, protocol: Protocol) -> None:
     tell(connection, protocol.farewell)
     hear(connection, protocol.left, "its answer to %s" % protocol.farewell)
 
 
-def tell(connection, command):
+def tell(connection: socket.socket, command: str) -> None:
     connection.sendall(command.encode("ascii") + b"\r\n")
 
 
-def hear(connection, start, what):
+def hear(connection: socket.socket, start: str, what: str) -> None:
     """Reads until the line with this start; only capabilities of ManageSieve, which are quoted, may come before."""
     with connection.makefile("rb") as stream:
         line = '"'
@@ -111,7 +131,7 @@ def hear(connection, start, what):
         raise Unexpected("%s is '%s'" % (what, line.strip()[:200]))
 
 
-def encrypted(connection):
+def encrypted(connection: socket.socket) -> ssl.SSLSocket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import DoveadmError, UserUnknown, refuse_failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
+    DoveadmError,
+    UserUnknown,
+    refuse_failure,
+)
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._values import is_mask
 
 NO_USER = 67  # exit status
 
 
-def matching(doveadm, masks):
+def matching(doveadm: Doveadm, masks: list[str]) -> list[str]:
     """The names of all users who match one of I(masks), in the database's order; UserUnknown for a name that nobody has.
 
     Asked for nothing but names, doveadm would print their fields instead of a list.
@@ -24,7 +29,7 @@ def matching(doveadm, masks):
     return list(dict.fromkeys(found))
 
 
-def userdb_field(doveadm, user, field):
+def userdb_field(doveadm: Doveadm, user: str, field: str) -> str | None:
     """The text of I(field) of I(user), None without such a field; C(user) is the name as the database has it.
 
     Raises UserUnknown.
@@ -32,14 +37,16 @@ def userdb_field(doveadm, user, field):
     return _field(doveadm, ["user"], user, field)
 
 
-def is_replicated(doveadm, user):
+def is_replicated(doveadm: Doveadm, user: str) -> bool:
     """Whether the replicator keeps I(user); one with C(noreplicate) it drops at the first attempt."""
     return userdb_field(doveadm, user, "noreplicate") is None
 
 
-def replicated(doveadm, names):
+def replicated(doveadm: Doveadm, names: list[str]) -> tuple[list[str], dict[str, str]]:
     """Those of I(names) whom the replicator keeps, and name to error of those whom the database lists and cannot look up."""
-    kept, broken, unknown = [], {}, {}
+    kept: list[str] = []
+    broken: dict[str, str] = {}
+    unknown: dict[str, str] = {}
     for name in names:
         try:
             if is_replicated(doveadm, name):
@@ -55,7 +62,7 @@ def replicated(doveadm, names):
     return kept, broken
 
 
-def passdb_field(doveadm, user, field):
+def passdb_field(doveadm: Doveadm, user: str, field: str) -> str | None:
     """As C(userdb_field), from the password database, which for a director says where users live.
 
     On a director doveadm is set up to ask through the director, and that would assign the user to a backend.
@@ -63,7 +70,7 @@ def passdb_field(doveadm, user, field):
     return _field(doveadm, ["-o", "auth_socket_path=auth-userdb", "auth", "lookup"], user, field)
 
 
-def _field(doveadm, command, user, field):
+def _field(doveadm: Doveadm, command: list[str], user: str, field: str) -> str | None:
     argv, rc, stdout, stderr = doveadm.attempt(*(command + ["-f", field, "--", user]))
     if rc == NO_USER:
         raise UserUnknown(

@@ -12,6 +12,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue
 
@@ -22,7 +24,7 @@ MOST_WEIGHT = 1000
 NAMED = 10  # users in a message
 
 
-def address_of(option, host, resolve=socket.getaddrinfo):
+def address_of(option: str, host: str, resolve: Callable[..., Any] = socket.getaddrinfo) -> str:
     """The one address of I(host) in the form that Dovecot prints; names are resolved where the module runs."""
     text = host.strip()
     try:
@@ -45,21 +47,21 @@ def address_of(option, host, resolve=socket.getaddrinfo):
     return ipaddress.ip_address(found[0]).compressed
 
 
-def tag_of(option, tag):
+def tag_of(option: str, tag: str | None) -> str:
     """I(tag), when it can be one; empty is no tag."""
     if tag and not TAG.match(tag):
         raise InvalidValue("%s: '%s' is no tag: use letters, digits, '_', '-' and '.' only" % (option, tag))
     return tag or ""
 
 
-def weight_of(option, weight):
+def weight_of(option: str, weight: int) -> int:
     """I(weight), when Dovecot takes it as a number of vhosts."""
     if not 0 <= weight <= MOST_WEIGHT:
         raise InvalidValue("%s: %d is not between 0 and %d" % (option, weight, MOST_WEIGHT))
     return weight
 
 
-def user_of(option, user):
+def user_of(option: str, user: str) -> str:
     """I(user), when it is the name of one user."""
     mask_of(option, user)
     if WILDCARDS.search(user):
@@ -67,7 +69,7 @@ def user_of(option, user):
     return user
 
 
-def mask_of(option, mask):
+def mask_of(option: str, mask: str) -> str:
     """I(mask), when it is a user's name or a mask of names."""
     if not mask.strip():
         raise InvalidValue("%s: is empty: name a user, or '*' for all" % option)
@@ -76,11 +78,11 @@ def mask_of(option, mask):
     return mask
 
 
-def named(users):
+def named(users: Iterable[str]) -> str:
     """I(users) in words for a message: some by name, the rest as a number."""
     users = sorted(users)
     return ", ".join(users[:NAMED]) + (" and %d others" % (len(users) - NAMED) if len(users) > NAMED else "")
 
 
-def is_mask(text):
+def is_mask(text: str) -> bool:
     return bool(WILDCARDS.search(text))

@@ -16,10 +16,10 @@ FOLDER = "former-weights"
 
 
 class FormerWeights:
-    def __init__(self, state_dir):
+    def __init__(self, state_dir: str) -> None:
         self._folder = os.path.join(state_dir, FOLDER)
 
-    def of(self, host):
+    def of(self, host: str) -> int | None:
         """The weight, or None when nothing (or nothing readable) is remembered."""
         try:
             with open(self._path(host), encoding="ascii") as stream:
@@ -27,7 +27,7 @@ class FormerWeights:
         except (OSError, ValueError):
             return None
 
-    def remember(self, host, weight):
+    def remember(self, host: str, weight: int) -> None:
         """By rename: an interruption leaves the old file or the new one."""
         path = self._path(host)
         try:
@@ -42,7 +42,7 @@ class FormerWeights:
                 "cannot remember the weight of %s, so nothing was changed: %s. Is state_dir writable?" % (host, error)
             )
 
-    def forget(self, host):
+    def forget(self, host: str) -> None:
         try:
             os.unlink(self._path(host))
         except FileNotFoundError:
@@ -50,5 +50,5 @@ class FormerWeights:
         except OSError as error:
             raise DoveadmError("cannot forget the former weight of %s: %s" % (host, error))
 
-    def _path(self, host):
+    def _path(self, host: str) -> str:
         return os.path.join(self._folder, host)

@@ -189,13 +189,15 @@ restored_files:
 
 import os
 import signal
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_call import Call
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options
 
-FILE_SPEC = {
+FILE_SPEC: Options = {
     "dest": {"type": "str", "required": True},
     "template": {"type": "str"},
     "file": {"type": "str"},
@@ -207,7 +209,7 @@ FILE_SPEC = {
     "mode": {"type": "str"},
     "unit": {"type": "str"},
 }
-ARGUMENT_SPEC = {
+ARGUMENT_SPEC: Options = {
     "role": {"type": "str", "required": True},
     "roles": {"type": "list", "elements": "str"},
     "unit": {"type": "str", "default": ""},
@@ -222,7 +224,7 @@ ARGUMENT_SPEC = {
 class Module(AnsibleModule):
     """Does not write the contents of all files into the node's log whenever it is invoked."""
 
-    def _log_invocation(self):
+    def _log_invocation(self) -> None:
         files = self.params["files"]
         self.params["files"] = [file["dest"] for file in files]
         try:
@@ -231,18 +233,19 @@ class Module(AnsibleModule):
             self.params["files"] = files
 
 
-def interrupt(dummy, dummy2):
+def interrupt(*dummy: object) -> NoReturn:
     """A closed connection must not leave the staged tree behind: Python ends at once by default."""
     raise KeyboardInterrupt
 
 
-def main():
+def main() -> None:
     module = Module(ARGUMENT_SPEC, supports_check_mode=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     os.umask(0o077)
     call = Call(module.params, module.run_command, module.get_bin_path, module.check_mode, module._diff)
-    failure, details = None, {}
+    failure: str | None = None
+    details: dict[str, Any] = {}
     try:
         result = call()
     except ConfigError as error:

@@ -173,8 +173,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_apply import Apply
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options
 
-UNIT_SPEC = {
+UNIT_SPEC: Options = {
     "name": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "int", "default": []},
     "services": {"type": "dict", "default": {}},
@@ -182,7 +183,7 @@ UNIT_SPEC = {
     "address": {"type": "str", "default": "127.0.0.1"},
     "action": {"type": "str", "choices": ["reload", "restart"], "default": "reload"},
 }
-ARGUMENT_SPEC = {
+ARGUMENT_SPEC: Options = {
     "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT_SPEC},
     "ring": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 60},
@@ -190,7 +191,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
     os.umask(0o077)
     try:

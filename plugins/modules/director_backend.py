@@ -163,13 +163,17 @@ counted:
   sample: sessions
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import Backend, Setting, Words
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import FLUSH, Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, TimedOut
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, HostUnknown, InvalidValue, TimedOut
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._weights import FormerWeights
 
-OPTIONS = {
+OPTIONS: Options = {
     "host": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["up", "down", "drained", "absent"], "default": "up"},
     "tag": {"type": "str"},
@@ -180,20 +184,22 @@ OPTIONS = {
     "state_dir": {"type": "path", "default": "/var/lib/mailcluster-dovecot"},
 }
 POLL = 1  # seconds
+# How many sessions a host has, None when it does not tell.
+Sessions = Callable[[Doveadm, str], int | None]
 
 
 class DrainTimedOut(TimedOut):
     """Somebody is still there; I(found) is what the module returns beside the message."""
 
-    def __init__(self, message, found):
+    def __init__(self, message: str, found: Result) -> None:
         super().__init__(message)
         self.found = found
 
-    def details(self):
+    def details(self) -> Result:
         return dict(super().details(), error=TimedOut.name(), **self.found)
 
 
-def check(params):
+def check(params: Params) -> str:
     if params["tag"] is not None:
         _values.tag_of("tag", params["tag"])
     if params["weight"] is not None:
@@ -205,9 +211,9 @@ def check(params):
     return _values.address_of("host", params["host"])
 
 
-def wanted(params, host, current, former):
+def wanted(params: Params, host: str, current: dict[str, Backend], former: FormerWeights) -> Setting | None:
     """The backend's tag, weight and state as they shall be; None when it shall be absent."""
-    live = current.get(host)
+    live: Setting | None = current.get(host)
     state = params["state"]
     if state == "absent":
         return None
@@ -219,7 +225,7 @@ def wanted(params, host, current, former):
             raise InvalidValue(
                 "tag: missing, and %s is new to a ring with the tags %s: say to which it belongs" % (host, ", ".join(tags))
             )
-        live = {"tag": "", "weight": _director.DEFAULT_WEIGHT}
+        live = {"tag": "", "weight": _director.DEFAULT_WEIGHT, "state": "up"}
     tag = live["tag"] if params["tag"] is None else params["tag"]
     if state == "down":
         return {"tag": tag, "weight": live["weight"], "state": "down"}
@@ -236,19 +242,24 @@ def wanted(params, host, current, former):
     return {"tag": tag, "weight": weight, "state": "up"}
 
 
-def wait_until_empty(doveadm, director, host, seconds, sessions):
+def wait_until_empty(doveadm: Doveadm, director: Director, host: str, seconds: float, sessions: Sessions) -> tuple[int, str]:
     """C((number, of what)) is left after I(seconds) at the most."""
     deadline = doveadm.clock() + seconds
     while True:
         left, counted = sessions(doveadm, host), "sessions"
         if left is None:
-            left, counted = director.backends().get(host, {}).get("users", 0), "users"
+            left, counted = users_of(director, host), "users"
         if not left or doveadm.clock() >= deadline:
             return left, counted
         doveadm.sleep(POLL)
 
 
-def converge(doveadm, params, check_mode, sessions=sessions_at):
+def users_of(director: Director, host: str) -> int:
+    backend = director.backends().get(host)
+    return 0 if backend is None else backend["users"]
+
+
+def converge(doveadm: Doveadm, params: Params, check_mode: bool, sessions: Sessions = sessions_at) -> Result:
     """The module's result."""
     host = check(params)
     former = FormerWeights(params["state_dir"])
@@ -257,7 +268,7 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
     current = director.backends()
     desired = wanted(params, host, current, former)
     if desired is None:
-        commands = [["remove", host]] if host in current else []
+        commands: list[Words] = [["remove", host]] if host in current else []
     else:
         commands = _director.plan({host: desired}, current, restore=True)
     after = _director.apply_plan(commands, current)
@@ -269,7 +280,7 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
     if not check_mode:
         if drains and current[host]["weight"]:
             # before the ring is told: an interruption in between must not lose it
-            former.remember(host, remembered)
+            former.remember(host, current[host]["weight"])
         for words in commands:
             director.tell(words)
         if not drains and params["state"] != "down":
@@ -302,14 +313,14 @@ def converge(doveadm, params, check_mode, sessions=sessions_at):
     return dict(done, changed=bool(commands), backend=after.get(host) if check_mode else director.backends().get(host))
 
 
-def clear(director, host, how, after, check_mode):
+def clear(director: Director, host: str, how: str, after: dict[str, Backend], check_mode: bool) -> int:
     """Flushes those who are still assigned to the host; how many that were, or would be."""
     if how == "none":
         return 0
     return director.would_flush(how, after, host) if check_mode else director.flush(how, host)
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

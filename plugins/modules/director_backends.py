@@ -133,10 +133,12 @@ commands:
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import Setting
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue, NotInstalled, NotRunning
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, InvalidValue, NotInstalled, NotRunning
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "backends": {
         "type": "list",
         "elements": "dict",
@@ -154,9 +156,9 @@ OPTIONS = {
 }
 
 
-def declared(params):
+def declared(params: Params) -> dict[str, Setting]:
     """Host to tag, weight and state; refuses what cannot be meant."""
-    hosts = {}
+    hosts: dict[str, Setting] = {}
     for number, item in enumerate(params["backends"], 1):
         option = "backends[%d]" % number
         host = _values.address_of(option + ".host", item["host"])
@@ -175,7 +177,7 @@ def declared(params):
     return hosts
 
 
-def converge(doveadm, params, check_mode):
+def converge(doveadm: Doveadm, params: Params, check_mode: bool) -> Result:
     """The module's result."""
     desired = declared(params)
     director = Director(doveadm, params["socket_path"])
@@ -206,7 +208,7 @@ def converge(doveadm, params, check_mode):
     }
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

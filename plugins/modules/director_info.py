@@ -116,18 +116,23 @@ unknown:
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, HostUnknown, InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {"wait": {"type": "bool", "default": True}, "map": {"type": "bool", "default": False}, "backend": {"type": "str"}}
+OPTIONS: Options = {
+    "wait": {"type": "bool", "default": True},
+    "map": {"type": "bool", "default": False},
+    "backend": {"type": "str"},
+}
 
 
-def configured(doveadm):
+def configured(doveadm: Doveadm) -> dict[str, str]:
     """Host to tag, as the configuration file of this node has them."""
     text = doveadm.settings("director_mail_servers")
     return _director.parse_configured(text, lambda name: _values.address_of("director_mail_servers", name))
 
 
-def converge(doveadm, params, _check_mode):
+def converge(doveadm: Doveadm, params: Params, _check_mode: bool) -> Result:
     """The module's result."""
     backend = None
     if params["backend"] is not None:
@@ -151,7 +156,7 @@ def converge(doveadm, params, _check_mode):
     }
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

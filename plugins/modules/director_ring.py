@@ -73,21 +73,25 @@ commands:
 """
 
 import socket
+from collections.abc import Callable, Iterable
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import Ring, Words
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue, NotAllowed
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, InvalidValue, NotAllowed
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "host": {"type": "str", "required": True},
     "port": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
 }
 ANSWER = 3  # seconds
+Alive = Callable[[str, int], bool]
 
 
-def answers(host, port):
+def answers(host: str, port: int) -> bool:
     """Whether something takes connections there; a ring of four or more does not show who of the others is alive."""
     try:
         socket.create_connection((host, port), ANSWER).close()
@@ -96,7 +100,7 @@ def answers(host, port):
         return False
 
 
-def refuse(state, host, port, ring, alive):
+def refuse(state: str, host: str, port: int, ring: Ring, alive: Alive) -> None:
     if state == "absent" and "%s:%d" % (host, port) == ring["self"]:
         raise NotAllowed("host: %s is the director that runs this: run it on another one" % host)
     if state == "absent" and alive(host, port):
@@ -111,11 +115,11 @@ def refuse(state, host, port, ring, alive):
         )
 
 
-def lines(members):
+def lines(members: Iterable[tuple[str, int]]) -> str:
     return "".join("%s:%d\n" % member for member in sorted(members))
 
 
-def converge(doveadm, params, check_mode, alive=answers):
+def converge(doveadm: Doveadm, params: Params, check_mode: bool, alive: Alive = answers) -> Result:
     """The module's result."""
     host = _values.address_of("host", params["host"])
     port = params["port"]
@@ -124,11 +128,12 @@ def converge(doveadm, params, check_mode, alive=answers):
     director = Director(doveadm, params["socket_path"])
     ring = director.wait_synced()
     members = {(member["address"], member["port"]) for member in ring["directors"] if not member["removed"]}
-    own_port = int(ring["self"].rpartition(":")[2])
+    own = ring["self"] or ""  # never empty once the ring is in sync
+    own_port = int(own.rpartition(":")[2])
     port = port or next((known for address, known in members if address == host), own_port)
 
     there = (host, port) in members
-    commands = []
+    commands: list[Words] = []
     if there != (params["state"] == "present"):
         if not params["force"]:
             refuse(params["state"], host, port, ring, alive)
@@ -145,7 +150,7 @@ def converge(doveadm, params, check_mode, alive=answers):
     }
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

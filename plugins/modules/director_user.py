@@ -125,21 +125,27 @@ commands:
   sample: [["move", "--", "alice@example.org", "198.51.100.32"]]
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director import Backend, Words
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_client import Director
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import HostUnknown, InvalidValue, NotAllowed
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, HostUnknown, InvalidValue, NotAllowed
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._users import passdb_field
 
-OPTIONS = {
+OPTIONS: Options = {
     "user": {"type": "str", "required": True},
     "tag": {"type": "str"},
     "backend": {"type": "str"},
     "kick": {"type": "bool", "default": False},
 }
+# How many sessions a user has on a host, None when it does not tell.
+SessionsOf = Callable[[Doveadm, str, str], int | None]
 
 
-def tag_of(doveadm, params, backends):
+def tag_of(doveadm: Doveadm, params: Params, backends: dict[str, Backend]) -> str:
     """The tag in which to look for the user."""
     if params["tag"] is not None:
         return params["tag"]
@@ -155,7 +161,7 @@ def tag_of(doveadm, params, backends):
     )
 
 
-def refuse_backend(host, tag, user, backends):
+def refuse_backend(host: str, tag: str, user: str, backends: dict[str, Backend]) -> None:
     if host not in backends:
         raise HostUnknown("backend: the ring has no backend %s, only %s" % (host, ", ".join(sorted(backends)) or "none"))
     if backends[host]["tag"] != tag:
@@ -166,7 +172,7 @@ def refuse_backend(host, tag, user, backends):
         )
 
 
-def converge(doveadm, params, check_mode, sessions_of=sessions_at):
+def converge(doveadm: Doveadm, params: Params, check_mode: bool, sessions_of: SessionsOf = sessions_at) -> Result:
     """The module's result."""
     user = _values.user_of("user", params["user"])
     if params["tag"] is not None:
@@ -181,27 +187,32 @@ def converge(doveadm, params, check_mode, sessions_of=sessions_at):
 
     place = director.user(user, tag)
     sessions = [session for session in director.sessions() if session["user"].lower() == user.lower()]
-    before, commands = place["backend"], []
+    before = place["backend"]
+    commands: list[Words] = []
     if host is not None and host != before:
         commands.append(["move", "--", user, host])
     elif params["kick"] and sessions:
         # a move has kicked already
         commands.append(["kick", "--", user])
-    number = 0
+    number: int | None = 0
+
+    def count() -> int | None:
+        return sessions_of(doveadm, before, user) if before else 0
+
     if not check_mode:
         if params["kick"] and not commands:
             # there may be sessions through other directors
-            told = [["kick", "--", user]]
+            told: list[Words] = [["kick", "--", user]]
         else:
             told = commands
-        there = sessions_of(doveadm, before, user) if told and before else 0
+        there = count() if told else 0
         for words in told:
             director.tell(words)
-        number = ended(doveadm, there, lambda: sessions_of(doveadm, before, user)) if there != 0 else 0
+        number = ended(doveadm, there, count) if there != 0 else 0
         if host is not None and host != before:
             place = director.user(user, tag)
     elif host is not None and host != before:
-        place = dict(place, backend=host)
+        place = {**place, "backend": host}
     return {
         "changed": bool(commands),
         "user": user,
@@ -217,7 +228,7 @@ def converge(doveadm, params, check_mode, sessions_of=sessions_at):
     }
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

@@ -73,15 +73,19 @@ messages:
 import imaplib
 import poplib
 import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Params
 
 
 class ProbeFailed(Exception):
     """One step of the probe failed; says which."""
 
 
-def probe(params):
+def probe(params: Params) -> int:
     """The number of messages in the INBOX."""
     connect, log_in, count = STEPS[params["protocol"]]
     port = params["port"] or PORTS[params["protocol"]]
@@ -101,24 +105,25 @@ def probe(params):
         raise ProbeFailed("%s did not open the INBOX of %s: %s" % (where, params["user"], error))
 
 
-def connect_imap(host, port, context, timeout):
+def connect_imap(host: str, port: int, context: ssl.SSLContext, timeout: int) -> imaplib.IMAP4_SSL:
     return imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=timeout)
 
 
-def connect_pop3(host, port, context, timeout):
+def connect_pop3(host: str, port: int, context: ssl.SSLContext, timeout: int) -> poplib.POP3_SSL:
     return poplib.POP3_SSL(host, port, context=context, timeout=timeout)
 
 
-def log_in_by_imap(client, user, password):
+def log_in_by_imap(client: imaplib.IMAP4_SSL, user: str, password: str) -> None:
     client.login(user, password)
 
 
-def log_in_by_pop3(client, user, password):
+def log_in_by_pop3(client: poplib.POP3_SSL, user: str, password: str) -> None:
     client.user(user)
     client.pass_(password)
 
 
-def count_by_imap(client):
+def count_by_imap(client: imaplib.IMAP4_SSL) -> int:
+    answer: Any
     status, answer = client.select("INBOX", readonly=True)
     client.logout()
     if status != "OK":
@@ -126,7 +131,7 @@ def count_by_imap(client):
     return int(answer[0])
 
 
-def count_by_pop3(client):
+def count_by_pop3(client: poplib.POP3_SSL) -> int:
     number, dummy = client.stat()
     client.quit()
     return number
@@ -134,10 +139,20 @@ def count_by_pop3(client):
 
 ERRORS = (OSError, imaplib.IMAP4.error, poplib.error_proto)
 PORTS = {"imap": 993, "pop3": 995}
-STEPS = {"imap": (connect_imap, log_in_by_imap, count_by_imap), "pop3": (connect_pop3, log_in_by_pop3, count_by_pop3)}
 
 
-def main():
+class Steps(NamedTuple):
+    """What a protocol does with its own kind of client."""
+
+    connect: Callable[..., Any]
+    log_in: Callable[[Any, str, str], None]
+    count: Callable[[Any], int]
+
+
+STEPS = {"imap": Steps(connect_imap, log_in_by_imap, count_by_imap), "pop3": Steps(connect_pop3, log_in_by_pop3, count_by_pop3)}
+
+
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "host": {"type": "str", "required": True},

@@ -77,11 +77,13 @@ known:
 """
 
 import hashlib
+from collections.abc import Iterable
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _users, _values
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import DoveadmError, InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, DoveadmError, InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "users": {"type": "list", "elements": "str", "default": ["*"]},
     "sample": {"type": "int", "default": 0},
     "seed": {"type": "str", "default": ""},
@@ -91,13 +93,13 @@ OPTIONS = {
 CONTENTS = "messages unseen uidnext uidvalidity guid"
 
 
-def sample_of(names, size, seed):
+def sample_of(names: Iterable[str], size: int, seed: str) -> list[str]:
     """I(size) of I(names), or all: the same ones wherever I(names) and I(seed) are the same."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(("%s %s" % (seed, name)).encode("utf-8")).digest())
     return sorted(ordered[:size] if size else ordered)
 
 
-def digest(doveadm, user):
+def digest(doveadm: Doveadm, user: str) -> str | None:
     """Of what the node has of I(user); None when it does not tell."""
     try:
         table = doveadm.run("-f", "tab", "mailbox", "status", "-u", user, CONTENTS, "*")
@@ -106,7 +108,7 @@ def digest(doveadm, user):
     return hashlib.sha256("\n".join(sorted(table.splitlines())).encode("utf-8")).hexdigest()[:16]
 
 
-def converge(doveadm, params, _check_mode):
+def converge(doveadm: Doveadm, params: Params, _check_mode: bool) -> Result:
     """The module's result."""
     for mask in params["users"]:
         _values.mask_of("users", mask)
@@ -115,7 +117,8 @@ def converge(doveadm, params, _check_mode):
     doveadm.sleep(max(0, params["settle"]))
     names = _users.matching(doveadm, params["users"])
     kept, broken = _users.replicated(doveadm, sample_of(names, params["sample"], params["seed"]))
-    digests, seen = dict.fromkeys(broken), set()
+    digests: dict[str, str | None] = dict.fromkeys(broken)
+    seen: set[str] = set()
     for number in range(max(1, params["samples"])):
         doveadm.sleep(1 if number else 0)
         digests.update({user: digest(doveadm, user) for user in kept})
@@ -123,7 +126,7 @@ def converge(doveadm, params, _check_mode):
     return {"changed": False, "digests": digests, "seen": sorted(seen), "known": len(names)}
 
 
-def main():
+def main() -> None:
     _module.run(converge, OPTIONS)
 
 

@@ -88,8 +88,11 @@ failed_users:
   sample: {}
 """
 
+from typing import Any, Literal, Protocol, TypedDict
+
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _mailbox, _module, _users, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
     DoveadmError,
     InvalidValue,
     MaintenanceFailed,
@@ -97,17 +100,39 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
     UserUnknown,
     refuse_failure,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "actions": {"type": "list", "elements": "str", "choices": ["force_resync", "quota_recalc", "purge"], "required": True},
     "users": {"type": "list", "elements": "str", "default": ["*"]},
     "mailbox": {"type": "str", "default": "*"},
     "timeout": {"type": "int", "default": 3600},
 }
 COUNTS = "messages unseen vsize uidvalidity uidnext"
+Found = dict[str, Any]
 
 
-def is_mdbox(doveadm, user):
+class Change(TypedDict):
+    """What was found before and after."""
+
+    before: Found
+    after: Found | str
+
+
+Changes = dict[str, dict[str, Change]]  # by user and action
+
+
+class Action(Protocol):
+    predictable: bool
+
+    @staticmethod
+    def look(doveadm: Doveadm, user: str, mailbox_mask: str, /) -> Found: ...
+
+    @staticmethod
+    def run(doveadm: Doveadm, user: str, mailbox_mask: str, /) -> None: ...
+
+
+def is_mdbox(doveadm: Doveadm, user: str) -> bool:
     return _mailbox.format_of(_users.userdb_field(doveadm, user, "mail")) == "mdbox"
 
 
@@ -117,7 +142,7 @@ class Purge:
     predictable = True
 
     @staticmethod
-    def look(doveadm, user, _mailbox_mask):
+    def look(doveadm: Doveadm, user: str, _mailbox_mask: str) -> Found:
         if not is_mdbox(doveadm, user):
             return {"expunged": 0}
         path = _mailbox.parse_path(doveadm.rows("mailbox", "path", "-u", user, "-t", "index", "INBOX"))
@@ -129,7 +154,7 @@ class Purge:
         return {"expunged": _mailbox.parse_unreferenced(stdout)}
 
     @staticmethod
-    def run(doveadm, user, _mailbox_mask):
+    def run(doveadm: Doveadm, user: str, _mailbox_mask: str) -> None:
         doveadm.run("purge", "-u", user)
 
 
@@ -137,11 +162,11 @@ class QuotaRecalc:
     predictable = False
 
     @staticmethod
-    def look(doveadm, user, _mailbox_mask):
+    def look(doveadm: Doveadm, user: str, _mailbox_mask: str) -> Found:
         return _mailbox.parse_quota(doveadm.rows("quota", "get", "-u", user))
 
     @staticmethod
-    def run(doveadm, user, _mailbox_mask):
+    def run(doveadm: Doveadm, user: str, _mailbox_mask: str) -> None:
         doveadm.run("quota", "recalc", "-u", user)
 
 
@@ -149,22 +174,22 @@ class ForceResync:
     predictable = False
 
     @staticmethod
-    def look(doveadm, user, mailbox_mask):
+    def look(doveadm: Doveadm, user: str, mailbox_mask: str) -> Found:
         return _mailbox.parse_status(doveadm.rows("mailbox", "status", "-u", user, COUNTS, "--", mailbox_mask))
 
     @staticmethod
-    def run(doveadm, user, mailbox_mask):
+    def run(doveadm: Doveadm, user: str, mailbox_mask: str) -> None:
         # the storage of an mdbox is rebuilt as a whole, once for each mailbox that is named
         named = "INBOX" if mailbox_mask == "*" and is_mdbox(doveadm, user) else mailbox_mask
         # what it complains about is what it repairs
         doveadm.run("force-resync", "-u", user, "--", named, complaints=True)
 
 
-ACTIONS = {"force_resync": ForceResync, "quota_recalc": QuotaRecalc, "purge": Purge}
+ACTIONS: dict[str, type[Action]] = {"force_resync": ForceResync, "quota_recalc": QuotaRecalc, "purge": Purge}
 
 
-def maintain(doveadm, name, user, mailbox_mask, check_mode):
-    """C((before, after)) when the action changed something, or would; else None."""
+def maintain(doveadm: Doveadm, name: str, user: str, mailbox_mask: str, check_mode: bool) -> Change | None:
+    """What the action changed, or would; None when that is nothing."""
     action = ACTIONS[name]
     before = action.look(doveadm, user, mailbox_mask)
     if action.predictable and not any(before.values()):
@@ -173,23 +198,23 @@ def maintain(doveadm, name, user, mailbox_mask, check_mode):
         # no mailbox of the mask, or no quota
         return None
     if check_mode:
-        return (before, {key: 0 for key in before}) if action.predictable else (before, "known after it has run")
+        return {"before": before, "after": {key: 0 for key in before} if action.predictable else "known after it has run"}
     action.run(doveadm, user, mailbox_mask)
     after = action.look(doveadm, user, mailbox_mask)
-    return None if after == before else (before, after)
+    return None if after == before else {"before": before, "after": after}
 
 
-def maintain_user(doveadm, params, user, check_mode, changes):
+def maintain_user(doveadm: Doveadm, params: Params, user: str, check_mode: bool, changes: Changes) -> None:
     """Notes in I(changes) what each action, in the order of C(ACTIONS), found before and after where it changed something."""
     for name in ACTIONS:
         if name in params["actions"]:
             change = maintain(doveadm, name, user, params["mailbox"], check_mode)
             if change:
                 doveadm.changed = doveadm.changed or not check_mode
-                changes.setdefault(user, {})[name] = {"before": change[0], "after": change[1]}
+                changes.setdefault(user, {})[name] = change
 
 
-def converge(doveadm, params, check_mode):
+def converge(doveadm: Doveadm, params: Params, check_mode: bool) -> Result:
     """The module's result."""
     for mask in params["users"]:
         _values.mask_of("users", mask)
@@ -197,7 +222,9 @@ def converge(doveadm, params, check_mode):
     if not params["actions"]:
         raise InvalidValue("actions: is empty: name at least one of %s" % ", ".join(ACTIONS))
     users = _users.matching(doveadm, params["users"])
-    changes, failed, unknown = {}, {}, {}
+    changes: Changes = {}
+    failed: dict[str, str] = {}
+    unknown: dict[str, str] = {}
     for user in users:
         try:
             maintain_user(doveadm, params, user, check_mode, changes)
@@ -224,7 +251,7 @@ def converge(doveadm, params, check_mode):
     return dict(found, changed=bool(changes), diff={"before": lines(changes, "before"), "after": lines(changes, "after")})
 
 
-def lines(changes, side):
+def lines(changes: Changes, side: Literal["before", "after"]) -> str:
     return "".join(
         "%s %s: %s\n" % (user, name, change[side])
         for user, actions in sorted(changes.items())
@@ -232,7 +259,7 @@ def lines(changes, side):
     )
 
 
-def main():
+def main() -> None:
     _module.run(converge, OPTIONS)
 
 

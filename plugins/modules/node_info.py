@@ -219,7 +219,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
 )
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "address": {"type": "str", "required": True},

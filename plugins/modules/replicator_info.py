@@ -118,21 +118,25 @@ users:
 import time
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _values
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm, InvalidValue
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator import Connection, User
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Clock, Options, Params, Result
 
-OPTIONS = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}, "since": {"type": "int", "default": 0}}
+OPTIONS: Options = {"users": {"type": "str"}, "lag": {"type": "int", "default": 0}, "since": {"type": "int", "default": 0}}
 POLL = 0.5  # seconds
 
 
-def waiting(users, connections):
+def waiting(users: dict[str, User], connections: list[Connection]) -> set[str]:
     """Names of those who are queued or at work, which the queue does not tell any more, and have not failed."""
     names = {name for name, user in users.items() if user.priority != "none"}
     names.update(connection["user"] for connection in connections)
     return {name for name in names if name in users and not users[name].failed}
 
 
-def await_success(doveadm, replicator, waiters, failed, lag):
+def await_success(
+    doveadm: Doveadm, replicator: Replicator, waiters: set[str], failed: set[str], lag: float
+) -> tuple[list[str], list[str]]:
     """Those of I(waiters) and of I(failed) who have no success within I(lag) seconds and still wait, or have failed."""
     began = doveadm.clock()
     while (waiters or failed) and doveadm.clock() - began < lag:
@@ -145,12 +149,12 @@ def await_success(doveadm, replicator, waiters, failed, lag):
     return sorted(waiters) if lag else [], sorted(failed)
 
 
-def unsynchronised(users, since, now):
+def unsynchronised(users: dict[str, User], since: int, now: float) -> list[str]:
     """Names of those without a success since I(since)."""
     return sorted(name for name, user in users.items() if user.success is None or int(now) - user.success < since)
 
 
-def converge(doveadm, params, _check_mode, clock=time.time):
+def converge(doveadm: Doveadm, params: Params, _check_mode: bool, clock: Clock = time.time) -> Result:
     """The module's result."""
     mask = params["users"]
     if mask is not None:
@@ -183,7 +187,7 @@ def converge(doveadm, params, _check_mode, clock=time.time):
     }
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

@@ -127,15 +127,18 @@ failed_users:
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _replicator, _users, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import (
+    Doveadm,
     DoveadmError,
     InvalidValue,
     SyncFailed,
     TimedOut,
     UserUnknown,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator import User
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._replicator_client import Replicator
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "user": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "synchronised", "absent"], "default": "present"},
     "full": {"type": "bool", "default": False},
@@ -145,9 +148,10 @@ OPTIONS = {
 }
 POLL = 0.5  # seconds
 APPEAR = 3  # seconds
+Users = dict[str, User]
 
 
-def check(params):
+def check(params: Params) -> None:
     _values.mask_of("user", params["user"])
     if params["max_age"] < 0:
         raise InvalidValue("max_age: %d is below 0: give seconds, 0 for a synchronisation in any case" % params["max_age"])
@@ -157,7 +161,7 @@ def check(params):
         raise InvalidValue("wait: does not go with state: absent, there is nothing to wait for")
 
 
-def expected(doveadm, user, known):
+def expected(doveadm: Doveadm, user: str, known: Users) -> list[str]:
     """Who is meant: those of the user database; who is only known to the replicator is about to leave it."""
     try:
         return _users.matching(doveadm, [user])
@@ -167,7 +171,7 @@ def expected(doveadm, user, known):
         raise
 
 
-def to_change(params, meant, known):
+def to_change(params: Params, meant: list[str], known: Users) -> list[str]:
     """Those of I(meant) who are not in the wanted state."""
     if params["state"] == "present":
         return [name for name in meant if name not in known]
@@ -180,7 +184,7 @@ def to_change(params, meant, known):
     ]
 
 
-def tell(replicator, params, names, known):
+def tell(replicator: Replicator, params: Params, names: list[str], known: Users) -> None:
     """One call for all of a mask where the replicator takes one."""
     is_mask = _values.is_mask(params["user"])
     if params["state"] == "present":
@@ -202,7 +206,9 @@ def tell(replicator, params, names, known):
         replicator.replicate(name, params["priority"])
 
 
-def wait_done(doveadm, replicator, params, meant, asked, began):
+def wait_done(
+    doveadm: Doveadm, replicator: Replicator, params: Params, meant: list[str], asked: list[str], began: float
+) -> Users:
     """The users, when nothing of I(meant) waits or is at work and all of I(asked) have had their pass."""
     wanted = set(meant)
     while True:
@@ -228,11 +234,11 @@ def wait_done(doveadm, replicator, params, meant, asked, began):
         doveadm.sleep(POLL)
 
 
-def absent(doveadm, replicator, params, known, check_mode):
+def absent(doveadm: Doveadm, replicator: Replicator, params: Params, known: Users, check_mode: bool) -> list[str]:
     """Forgets the users and tells which of them will be back."""
     if not known and not _values.is_mask(params["user"]):
         _users.matching(doveadm, [params["user"]])  # refuses a name that nobody has
-    returns = []
+    returns: list[str] = []
     for name in sorted(known):
         try:
             if _users.is_replicated(doveadm, name):
@@ -246,7 +252,7 @@ def absent(doveadm, replicator, params, known, check_mode):
     return returns
 
 
-def converge(doveadm, params, check_mode):
+def converge(doveadm: Doveadm, params: Params, check_mode: bool) -> Result:
     """The module's result."""
     check(params)
     replicator = Replicator(doveadm, params["socket_path"])
@@ -291,14 +297,14 @@ def converge(doveadm, params, check_mode):
     return result(params, known, after, names, failed_users=[])
 
 
-def forecast(params, user):
+def forecast(params: Params, user: User | None) -> User:
     """What a user's state would be just after the replicator was told."""
     if user is None or params["full"]:
-        user = _replicator.User("none", None, None, None, False)
+        user = User("none", None, None, None, False)
     return user._replace(priority=params["priority"]) if params["state"] == "synchronised" else user
 
 
-def result(params, before, after, names, **more):
+def result(params: Params, before: Users, after: Users, names: list[str], **more: list[str]) -> Result:
     told = names if _values.is_mask(params["user"]) else after
     return dict(
         more,
@@ -311,18 +317,18 @@ def result(params, before, after, names, **more):
     )
 
 
-def lines(users, names):
+def lines(users: Users, names: list[str]) -> str:
     """The diff is about those who change."""
     return "".join("%s: %s\n" % (name, in_words(users[name]) if name in users else "not known") for name in sorted(names))
 
 
-def in_words(user):
+def in_words(user: User) -> str:
     success = "no success yet" if user.success is None else "last success %d s ago" % user.success
     full = "no full pass yet" if user.full is None else "last full pass %d s ago" % user.full
     return ", ".join(["priority %s" % user.priority, success, full] + (["failed"] if user.failed else []))
 
 
-def main():
+def main() -> None:
     _module.run(converge, dict(_module.SOCKET, **OPTIONS))
 
 

@@ -140,14 +140,17 @@ import inspect
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _storage_program
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at, not_in_force
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import Mount, mounted_at, not_in_force
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
 UNIT = "mailcluster-dovecot-probe.service"
-ARGUMENTS = {
+ARGUMENTS: Options = {
     "state": {"type": "str", "required": True, "choices": ["held", "seen", "released"]},
     "path": {"type": "path", "required": True},
     "unit": {"type": "str", "required": True},
@@ -167,7 +170,15 @@ ARGUMENTS = {
 PATIENCE = 10  # seconds until a lock must be seen
 
 
-def program(*words):
+class Written(TypedDict, total=False):
+    """What the program tells of its writing: the owner of the storage, and a clock or an error."""
+
+    owner: list[int]
+    clock: list[float]
+    error: str
+
+
+def program(*words: str) -> list[str]:
     """A command line that does something on the storage."""
     return [sys.executable, "-c", inspect.getsource(_storage_program)] + list(words)
 
@@ -175,13 +186,14 @@ def program(*words):
 class Probe:
     """One call of the module."""
 
-    def __init__(self, module):
-        self.module, self.params = module, module.params
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params: Params = module.params
 
-    def file_of(self, name):
+    def file_of(self, name: str) -> str:
         return os.path.join(self.params["path"], ".mailcluster-probe.%s.%s" % (name, self.params["run"]))
 
-    def ask(self, *words):
+    def ask(self, *words: str) -> Any:
         """What the program tells, as the mail user; fails when the storage does not let it end."""
         params = self.params
         status, out, err = self.module.run_command(
@@ -207,21 +219,22 @@ class Probe:
             self.refuse(["%s: %s" % (params["path"], err.strip().splitlines()[-1] if err.strip() else "exit status %d" % status)])
         return json.loads(out)
 
-    def refuse(self, sentences):
+    def refuse(self, sentences: list[str]) -> NoReturn:
         self.release()
-        self.module.fail_json(
+        fail: Callable[..., NoReturn] = self.module.fail_json
+        fail(
             msg="The storage cannot be used as it is, Dovecot was not started with it:\n"
             + "\n".join("  - %s: %s" % (self.params["name"], sentence) for sentence in sentences)
         )
 
-    def hold(self):
+    def hold(self) -> Result:
         self.release()
         with open("/proc/self/mountinfo", encoding="utf-8") as stream:
             mount = mounted_at(stream.read(), self.params["path"])
         wrong = mount_complaints(mount, self.params)
-        if wrong:
+        if mount is None or wrong:
             self.refuse(wrong)
-        told = self.ask("write", self.file_of(self.params["name"]), self.params["path"])
+        told: Written = self.ask("write", self.file_of(self.params["name"]), self.params["path"])
         nfs = mount["filesystem"].startswith("nfs")
         wrong = writing_complaints(told, self.params, nfs)
         if wrong:
@@ -241,7 +254,7 @@ class Probe:
         )
         return {"mount": mount, "clock_difference": round(ahead(told["clock"]), 3) if nfs else None}
 
-    def see(self):
+    def see(self) -> Result:
         others = self.params["others"]
         found = self.ask("see", self.params["lock"], str(PATIENCE), *[self.file_of(name) for name in others]) if others else []
         wrong = [
@@ -253,23 +266,23 @@ class Probe:
             self.refuse(wrong)
         return {}
 
-    def release(self):
+    def release(self) -> Result:
         self.module.run_command(["systemctl", "stop", UNIT])
         return {}
 
 
-def ahead(clock):
+def ahead(clock: list[float]) -> float:
     """Seconds by which the node is ahead of the server that gave a file its time; the middle of what it can be."""
     before, written, after = clock
     return (before + after) / 2 - written
 
 
-def mount_complaints(mount, params):
+def mount_complaints(mount: Mount | None, params: Params) -> list[str]:
     """Sentences about what is mounted and how."""
     again = "stop Dovecot, 'systemctl restart %s', and run again" % params["unit"]
     if mount is None:
         return ["nothing is mounted at %s: see 'journalctl -u %s'" % (params["path"], params["unit"])]
-    found = []
+    found: list[str] = []
     if mount["filesystem"] != params["filesystem"]:
         found.append(
             "%s has the file system %s, but dovecot_shared_storage_type means %s: correct it, or unmount what is "
@@ -288,9 +301,9 @@ def mount_complaints(mount, params):
     return found
 
 
-def writing_complaints(told, params, nfs):
+def writing_complaints(told: Written, params: Params, nfs: bool) -> list[str]:
     """Sentences about the owner, the writing and the clock."""
-    found = []
+    found: list[str] = []
     if told["owner"] != [params["uid"], params["gid"]]:
         found.append(
             "%s belongs to user %d and group %d on the storage, but mail has dovecot_mail_uid %d and dovecot_mail_gid %d: "
@@ -310,7 +323,7 @@ def writing_complaints(told, params, nfs):
     return found
 
 
-def lock_complaint(name, state, params):
+def lock_complaint(name: str, state: str, params: Params) -> str | None:
     """A sentence about another node's file, or None."""
     if state == "locked":
         return None
@@ -327,7 +340,7 @@ def lock_complaint(name, state, params):
     return "the file of %s cannot be locked (%s): set dovecot_shared_storage_lock_method" % (name, state)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     module.run_command_environ_update = {"LC_ALL": "C"}
     probe = Probe(module)

@@ -58,14 +58,16 @@ missing:
 """
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _users, _values
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "users": {"type": "list", "elements": "str", "default": ["*"]},
     "expected": {"type": "list", "elements": "str", "default": []},
 }
 
 
-def converge(doveadm, params, _check_mode):
+def converge(doveadm: Doveadm, params: Params, _check_mode: bool) -> Result:
     """The module's result."""
     for mask in params["users"]:
         _values.mask_of("users", mask)
@@ -74,7 +76,7 @@ def converge(doveadm, params, _check_mode):
     return {"changed": False, "users": users, "missing": [name for name in params["expected"] if name.lower() not in listed]}
 
 
-def main():
+def main() -> None:
     _module.run(converge, OPTIONS)
 
 
