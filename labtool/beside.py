@@ -54,7 +54,8 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
         pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs)]
         making, computing, with_enclosure = pools
         # What has not begun when this is interrupted does not begin.
-        stack.callback(lambda: [pool.shutdown(wait=False, cancel_futures=True) for pool in pools])
+        for pool in pools:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         kinds = {name: scenarios.kinds_of(name) for name in with_nodes}
         made = {kind: making.submit(_make, kind, progress) for kind in MADE if any(kind in some for some in kinds.values())}
         making.submit(locked.close)
@@ -118,7 +119,7 @@ def _run_part(name: str, settings: Mapping[str, str], progress: Progress, around
     spent = results.cpu_file(name)
     spent.unlink(missing_ok=True)
     # Not the lock under which images may still be made.
-    own = {key: value for key, value in os.environ.items() if key != LOCK_VARIABLE} | settings
+    own = {key: value for key, value in os.environ.items() if key != LOCK_VARIABLE} | dict(settings)
     passed = _in_a_process(name, f"checks.run_here({name!r})", around, own, progress)
     result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, results.cpu_of(name))
     return _kept(result, progress)
@@ -142,8 +143,8 @@ def _in_a_process(
         try:
             with around as before:
                 words = ["setpriv", "--pdeathsig", "TERM", "--", *before, sys.executable, "-P", "-c", program]
-                told = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "env": settings}
-                passed = subprocess.run(words, **told, check=False).returncode == 0
+                done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=settings, check=False)
+                passed = done.returncode == 0
         except (LabError, OSError) as error:
             print(f"lab: {error}", file=file)
     progress.end(title, PASSED if passed else FAILED)

@@ -102,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> int:
     with lock("up"):
-        return lifecycle.up(arguments.variant)
+        lifecycle.up(arguments.variant)
+        return status.as_table()
 
 
 def _status(arguments: argparse.Namespace) -> int:

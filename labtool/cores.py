@@ -46,8 +46,11 @@ def check(environment: dict[str, str]) -> bool:
 
 def find(version: str) -> Path | None:
     """A Python of this version that does run."""
-    places = [shutil.which(f"python{version}"), *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))]
-    return next(filter(None, map(python_behind, filter(None, places))), None)
+    places: list[str | Path | None] = [
+        shutil.which(f"python{version}"),
+        *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")),
+    ]
+    return next((python for place in places if place and (python := python_behind(place))), None)
 
 
 def environment_of(release: str, python: Path) -> Path:

@@ -244,7 +244,7 @@ def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:
     """Those of the collection's own database, and those with whom the lab fills a directory."""
     listed: list[Any] = []
     for variable in ("dovecot_users", "lab_users"):
-        found = next((values[variable] for values in hostvars.values() if variable in values), [])
+        found: Any = next((values[variable] for values in hostvars.values() if variable in values), [])
         if not isinstance(found, list):
             raise LabError(f"{path}: the lab needs {variable} as a list with name and partition, not made by a template.")
         listed += found

@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from labtool import cgroups, enclosure, image, inventory, kernel, nodes, paths, probe, status, tls, vm_image
+from labtool import cgroups, enclosure, image, inventory, kernel, nodes, paths, probe, tls, vm_image
 from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
@@ -19,7 +19,7 @@ GIVEN = (
 )
 
 
-def up(variant: str) -> int:
+def up(variant: str) -> None:
     begin = time.monotonic()
     cluster = create_nodes(variant)
     with phase("Converge: playbooks/site.yml"):
@@ -27,7 +27,6 @@ def up(variant: str) -> int:
     with phase("Proof: a message for a user of each partition"):
         probe.prove(cluster)
     say(f"\nThe cluster {variant} is up and proven after {time.monotonic() - begin:.0f} s.\n")
-    return status.as_table()
 
 
 def create_nodes(variant: str, *, fresh: bool = False, stocked: bool = False) -> Cluster:

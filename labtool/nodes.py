@@ -81,7 +81,7 @@ def repair() -> None:
     So it is on a copy of a machine whose lab was up: podman's records are there, the nodes and their networks are not.
     """
     try:
-        lost = not containers() and processes.monitors()
+        lost = not containers() and bool(processes.monitors())
     except LabError:
         lost = True
     if lost:
@@ -261,8 +261,8 @@ def present() -> list[Present]:
 
 
 def _as_present(container: dict[str, Any]) -> Present:
-    labels = [_label(container, label) for label in (LABEL_ROOT, LABEL_VARIANT, LABEL_PRINT)]
-    return Present(container["Names"][0], *labels, running=container.get("State") == "running")
+    root, variant, fingerprint = (_label(container, label) for label in (LABEL_ROOT, LABEL_VARIANT, LABEL_PRINT))
+    return Present(container["Names"][0], root, variant, fingerprint, container.get("State") == "running")
 
 
 def _machine_as_present(machine: vm.Machine) -> Present:

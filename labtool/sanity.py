@@ -34,7 +34,7 @@ def check(environment: dict[str, str]) -> bool:
     with tempfile.TemporaryDirectory(prefix="mailcluster-sanity-") as folder:
         copy = Path(folder) / "ansible_collections" / "mailcluster" / "dovecot"
         copy_sources(copy)
-        command = [paths.VENV / "bin" / "ansible-test", "sanity", "--local", "--color", "no"]
+        command = [str(paths.VENV / "bin" / "ansible-test"), "sanity", "--local", "--color", "no"]
         # Without ansible.cfg and inventory: sanity is about the collection alone.
         settings = {name: value for name, value in environment.items() if not name.startswith("ANSIBLE_")}
         path = f"{paths.VENV / 'bin'}:{link_pythons()}:/usr/bin:/bin"

@@ -138,7 +138,7 @@ def ask(cluster: Cluster) -> dict[str, Answer]:
         # another sample of the users each time, the same on all nodes
         seed = str(time.time())
         variables = json.dumps({"services_of": services, "answers_file": str(answers), "sample_seed": seed})
-        command = [paths.VENV / "bin" / "ansible-playbook", "--extra-vars", variables, PLAYBOOK]
+        command = [str(paths.VENV / "bin" / "ansible-playbook"), "--extra-vars", variables, str(PLAYBOOK)]
         # Its exit status tells of nodes that do not answer, which the table does as well.
         result = run(command, env=environment(cluster.inventory), check=False, timeout=PATIENCE)
         if not answers.exists():

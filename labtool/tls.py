@@ -75,9 +75,19 @@ def _make(place: Path, addresses: list[str]) -> None:
         )
         new = ["openssl", "req", "-x509", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
         new += ["-config", str(work / "openssl.cnf"), "-days", str(DAYS)]
-        run([*new, "-extensions", "ca", "-keyout", work / "ca.key", "-out", work / "ca.pem"])
+        run([*new, "-extensions", "ca", "-keyout", str(work / "ca.key"), "-out", str(work / "ca.pem")])
         run(
-            [*new, "-extensions", "server", "-subj", f"/CN={SERVER_NAME}", "-CA", work / "ca.pem", "-CAkey", work / "ca.key"]
+            [
+                *new,
+                "-extensions",
+                "server",
+                "-subj",
+                f"/CN={SERVER_NAME}",
+                "-CA",
+                str(work / "ca.pem"),
+                "-CAkey",
+                str(work / "ca.key"),
+            ]
             + ["-keyout", str(work / "tls.key"), "-out", str(work / "tls.pem")]
         )
         for file in ("ca.key", "ca.pem", "tls.key", "tls.pem"):

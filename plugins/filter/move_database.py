@@ -35,7 +35,7 @@ options:
     description: What a database says of a user's home, and the partition that it means.
     type: dict
   named:
-    description: The name of the database that the user is in. By default C(dovecot_users) for whom they have, else the first other.
+    description: The name of the database that the user is in. By default C(dovecot_users) if the user is there, else the first other.
     type: str
   login:
     description: Who is to write, where that is not who Dovecot reads as.
@@ -59,9 +59,11 @@ _value:
   sample: {"database": {"name": "pgsql", "driver": "pgsql"}, "value": "b", "package": "postgresql-client", "obstacles": []}
 """
 
+from collections.abc import Callable
+
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._move_database import move_database
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {"move_database": move_database}

@@ -72,6 +72,8 @@ database:
   sample: pgsql
 """
 
+from collections.abc import Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _home_server
@@ -101,7 +103,7 @@ def main() -> None:
         params["rehearsal"] or module.check_mode,
     )
 
-    def run(argv, environment, stdin=None):
+    def run(argv: list[str], environment: Mapping[str, str], stdin: str | None = None) -> tuple[int, str, str]:
         return module.run_command(
             argv, environ_update={"LC_ALL": "C.UTF-8", **environment}, data=stdin, expand_user_and_vars=False
         )

@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: user_hold
 short_description: Hold a user's logins and deliveries on a proxy, and release them
 description:
-  - While a user is held, a proxy refuses logins and deliveries temporarily, so that mail servers try again. Sessions go on, and so
-    does doveadm. Dovecot reads who is held once a second.
+  - While a user is held, a proxy refuses logins and deliveries temporarily, so that mail servers try again. Sessions go on, and
+    so does doveadm. Dovecot reads who is held once a second.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:

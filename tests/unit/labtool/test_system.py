@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import graphlib
 import os
 
 import pytest
@@ -50,3 +52,12 @@ def test_a_failed_command_shows_what_it_said():
         system.run(["/no/such/program"])
     with pytest.raises(LabError, match="No answer after"):
         system.run(["sleep", "5"], timeout=0.1)
+
+
+def test_the_lab_s_modules_import_each_other_without_a_circle():
+    graph = {}
+    for path in paths.ROOT.glob("labtool/*.py"):
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        whole = {name.name for node in imports if node.module == "labtool" for name in node.names}
+        graph[path.stem] = whole | {node.module.split(".")[1] for node in imports if (node.module or "").startswith("labtool.")}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
