@@ -35,7 +35,7 @@ options:
     description: What a database says of a user's home, and the partition that it means.
     type: dict
   named:
-    description: The name of the database that the user is in. By default C(dovecot_users) if the user is there, else the first other.
+    description: The name of the user's database. By default C(dovecot_users) if the user is there, else the first other.
     type: str
   login:
     description: Who is to write, where that is not who Dovecot reads as.

@@ -49,7 +49,7 @@ def readers():
     for path in sorted([*CHECKOUT.glob("roles/*/*/**/*"), *CHECKOUT.glob("playbooks/**/*.yml")]):
         if path.is_file() and path.name != "argument_specs.yml":
             reader = path.relative_to(CHECKOUT).parts[1] if "roles" in path.parts else "playbooks"
-            text = re.sub(r"(?m)^ *(#|(fail_)?msg: ).*(\n {10,}.*)*", "", path.read_text())
+            text = re.sub(r"(?m)^ *#.*|^( *)(fail_)?msg: .*(\n\1 +.*)*", "", path.read_text())
             for name in re.findall(r"(?<![\w.])dovecot_\w+", text):
                 found.setdefault(name, set()).add(reader)
     return found
