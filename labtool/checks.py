@@ -155,6 +155,7 @@ def lint() -> bool:
                 ["ruff", "check", "."],
                 *(["mypy", *words] for words in TYPED),
                 ["codespell", *SPELT],
+                ["towncrier", "build", "--draft", "--version", "next"],
                 ["yamllint", "--strict", "."],
                 ["ansible-lint", "--offline", "--profile", "production"],
                 ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],

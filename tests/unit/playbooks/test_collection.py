@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-NOT_FOR_USERS = ("lab", "labtool", "molecule", "tests", "benchmarks", ".venv", ".lab", ".ci")
+NOT_FOR_USERS = (
+    "lab",
+    "labtool",
+    "changelog.d",
+    "mypy.ini",
+    "towncrier.toml",
+    ".codespellrc",
+    "molecule",
+    "tests",
+    "benchmarks",
+    ".venv",
+    ".lab",
+    ".ci",
+)
 
 
 def run(*words, **environment):
