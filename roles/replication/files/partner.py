@@ -36,6 +36,7 @@ from pathlib import Path
 
 import node_program
 
+ADDRESSES = Path("/proc/net/fib_trie")
 INTERVAL = 1  # second
 ARRIVAL = 0.3  # seconds between two looks for the VIP
 TIMEOUT = 3  # seconds, for the partner
@@ -123,8 +124,11 @@ class Node:
             os.kill(process, signal.SIGKILL)
 
     def holds_vip(self) -> bool:
+        """By the kernel's own table: to run a program for it, three times a second, takes 2 % of a core."""
         vip = self.settings.vip
-        return bool(vip) and f" {vip}/" in output_of("ip", "-oneline", "address")
+        return bool(vip) and bool(
+            re.search(rf"\|-- {re.escape(vip)}\n(?: +/.*\n)*? +/32 host LOCAL\n", ADDRESSES.read_text(encoding="ascii"))
+        )
 
 
 def seconds(age: str) -> float:

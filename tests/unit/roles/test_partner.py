@@ -375,3 +375,20 @@ def test_the_arrival_of_the_vip_is_told_at_once_and_once(program, monkeypatch):
         program.note_arrivals(Node, None, lambda _seconds: None)
     # not when the watch starts, which says then what holds
     assert told == [(True, None)]
+
+
+@pytest.mark.parametrize(
+    ("vip", "here"), [("127.0.0.1", True), ("127.0.0.0", False), ("127.0.0.10", False), ("198.51.100.1", False), ("", False)]
+)
+def test_an_address_of_this_machine_is_found_and_no_other(vip, here, program):
+    settings = program.Settings(name="mail2", address="", port=0, tls=False, vip=vip, ahead="")
+    assert program.Node(settings).holds_vip() is here
+
+
+def test_an_address_that_is_the_target_of_a_route_too_is_found(program, tmp_path, monkeypatch):
+    (tmp_path / "table").write_text(
+        "     |-- 192.0.2.10\n        /32 link UNICAST\n        /32 host LOCAL\n     |-- 192.0.2.1\n        /32 link UNICAST\n"
+    )
+    monkeypatch.setattr(program, "ADDRESSES", tmp_path / "table")
+    found = [program.Node(program.Settings("", "", 0, False, vip, "")).holds_vip() for vip in ("192.0.2.10", "192.0.2.1")]
+    assert found == [True, False]
