@@ -102,7 +102,7 @@ def test_a_login_that_may_not_change_the_database_is_refused_before_the_user_is_
     for wrong in (["-e", "dovecot_move_password=wrong"], ["-e", "dovecot_move_login=dovecot"]):
         done = move(ansible, USER, partition, *wrong)
         output = re.sub(r"\s+", " ", done.stdout)
-        assert done.returncode != 0 and "does not let the home of alice@example.org be changed, who goes on as before" in output
+        assert done.returncode != 0 and "does not let the home of alice@example.org be changed, nothing was changed" in output
         assert "Refuse the user's logins" not in output
         assert not left_of_a_move(nodes, "a1", "b1", "c1")
 
