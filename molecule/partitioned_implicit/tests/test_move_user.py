@@ -90,7 +90,7 @@ def test_a_node_that_dies_during_the_hold_does_not_keep_the_user_held_on_the_oth
     output, status = move_until("Refuse the user's logins", lambda _process: lab_node.kill(nodes["c1"]), USER, partition)
     words = re.sub(r"\s+", " ", output)
     assert status != 0 and "c1 cannot be reached. Fix that, and run again" in words, output[-3000:]
-    assert "logins and deliveries go on where the database says, but not at c1" in words
+    assert "Logins and deliveries go to the home in the database again, but not at c1" in words
     message_id = clients.deliver(USER, host=nodes["a1"].address)
     assert clients.has(USER, message_id, host=nodes["b1"].address)
     lab_node.start(nodes["c1"])
@@ -102,7 +102,7 @@ def test_a_login_that_may_not_change_the_database_is_refused_before_the_user_is_
     for wrong in (["-e", "dovecot_move_password=wrong"], ["-e", "dovecot_move_login=dovecot"]):
         done = move(ansible, USER, partition, *wrong)
         output = re.sub(r"\s+", " ", done.stdout)
-        assert done.returncode != 0 and "does not let the home of alice@example.org be changed, nothing was changed" in output
+        assert done.returncode != 0 and "refused to change the home of alice@example.org, and the user was not moved" in output
         assert "Refuse the user's logins" not in output
         assert not left_of_a_move(nodes, "a1", "b1", "c1")
 

@@ -242,7 +242,7 @@ def test_maintenance_runs_on_one_node_after_the_other(pair, clients, ansible):
     user = sorted(clients.passwords)[0]
     done = ansible("maintain_mailboxes.yml", "-e", '{"dovecot_maintenance_actions": ["force_resync", "quota_recalc", "purge"]}')
     assert done.returncode == 0, done.stdout
-    lines = [done.stdout.index(f"{node.name}: 4 users looked after") for node in pair]
+    lines = [done.stdout.index(f"{node.name}: 4 users processed") for node in pair]
     assert lines == sorted(lines)
     assert clients.has(user, clients.deliver(user))
     await_quiet(pair)
