@@ -392,7 +392,7 @@ class Apply:
         if words is not None:
             self.store.clear()
             raise ConfigError(
-                "%s has taken the new files up, but the ring is not in sync after %d s (%s). The files were kept, they "
+                "%s has picked up the new files, but the ring is not in sync after %d s (%s). The files were kept, they "
                 "are not the cause of this as far as this node can tell. See 'doveadm director ring status' on every "
                 "director before you go on with the next one." % (DOVECOT, self.timeout, words)
             )

@@ -141,8 +141,8 @@ MEANINGS: tuple[tuple[str, type[DoveadmError], str], ...] = (
     (
         "user listing returned failure",
         UserListIncomplete,
-        "The list is not whole: a directory has a size limit (500 entries in OpenLDAP, 1,000 in Active Directory), which must be "
-        "raised for Dovecot's account, since Dovecot 2.3 does not ask page by page; or a database could not be asked, see "
+        "The list is incomplete: a directory has a size limit (500 entries in OpenLDAP, 1,000 in Active Directory), which must "
+        "be raised for Dovecot's account, since Dovecot 2.3 does not ask page by page; or a database could not be asked, see "
         "journalctl -u dovecot",
     ),
     ("try again later", TryAgain, "Run it again in a moment"),

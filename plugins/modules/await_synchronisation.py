@@ -6,12 +6,13 @@
 DOCUMENTATION = r"""
 ---
 module: await_synchronisation
-short_description: Synchronise all users of a node with its partner, and tell how far it is
+short_description: Synchronise all users of a node with its partner, and show the progress
 description:
-  - Queues every user at the node's replicator and waits, without an end, until each was synchronised with success
+  - Queues every user at the node's replicator and waits, without a time limit, until each was synchronised successfully
     B(after) that. What was synchronised before does not count.
-  - Tells every few seconds how many users are done, how many are to go, and how many have failed and are tried again.
-  - For what a node's mail depends on, as in C(playbooks/fill_node.yml). M(mailcluster.dovecot.replicator_user) with
+  - Shows every few seconds how many users are done, how many are left, and how many have failed and are tried again.
+  - Use it before steps that need all mail on the partner, as in C(playbooks/fill_node.yml).
+  - M(mailcluster.dovecot.replicator_user) with
     O(mailcluster.dovecot.replicator_user#module:wait) does the same with a time limit, and silently.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
@@ -30,7 +31,7 @@ attributes:
     details: Each run synchronises all users.
 options:
   patience:
-    description: Seconds after which it fails, naming the users, when nobody is left but users who fail each time.
+    description: Seconds after which it fails and names the users, if the only users left are those who fail each time.
     type: int
     default: 600
 """

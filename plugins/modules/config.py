@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: config
-short_description: Installs a role's configuration files as one, validated and with a way back
+short_description: Installs a role's configuration files together, validated and reversible
 version_added: 0.1.0
 description:
-  - Takes all configuration files of one role in a single call, templates being rendered on the controller.
-  - Where something differs, the complete tree of all managed files is staged in a private directory and validated,
-    and only then the files are swapped by renaming.
-  - A refusal installs nothing, and takes back what earlier calls of the same run have installed but
-    M(mailcluster.dovecot.config_apply) has not yet put in force.
-  - Owns only its own files. Those that the role no longer lists are removed, and those of roles that the node has lost.
+  - Takes all configuration files of one role in a single call. Templates are rendered on the controller.
+  - Where something differs, the complete tree of all managed files is staged in a private directory and validated.
+    Only then are the files swapped by renaming.
+  - A refusal installs nothing. It also restores files that earlier calls of the same run have installed, but that
+    M(mailcluster.dovecot.config_apply) has not yet activated.
+  - Manages only its own files. It removes files that the role no longer lists, and files of roles that the node has lost.
   - Does not reload anything. M(mailcluster.dovecot.config_apply) does, at the end of the run.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
@@ -48,7 +48,7 @@ options:
     type: bool
     default: false
   unit:
-    description: The systemd unit that must pick the files up.
+    description: The systemd unit that must pick up the files.
     type: str
     default: ''
   validate:
@@ -105,8 +105,8 @@ options:
       unit:
         description:
           - The unit that must pick up this file, instead of O(unit). Empty for none.
-          - A part of a unit's definition that only says what systemd does with it, as C(Restart=), needs none - systemd is
-            told of it and the unit runs on, which would have to be restarted else.
+          - A file that only changes what systemd does with a unit, for example C(Restart=), needs none. systemd reads it
+            and the unit keeps running; otherwise the unit would have to be restarted.
         type: str
   secrets:
     description: Contents of the secret files. The action plugin fills this, it is not for playbooks.
@@ -163,7 +163,7 @@ removed_files:
   elements: str
   sample: []
 units:
-  description: The units that have to pick the changes of this call up.
+  description: The units that have to pick up the changes of this call.
   returned: always
   type: list
   elements: str

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: config_apply
-short_description: Puts installed configuration files in force, or the previous ones back
+short_description: Activates installed configuration files, or restores the previous ones
 version_added: 0.1.0
 description:
-  - Makes the units enabled and active, and makes every unit whose files M(mailcluster.dovecot.config) has changed pick
-    them up. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed,
+  - Enables and starts the units, and makes every unit pick up the files that M(mailcluster.dovecot.config) has changed
+    for it. Units are reloaded, and restarted only where they cannot reload or where their own definition has changed,
     unless M(mailcluster.dovecot.config) was told that no unit has to pick that file up.
-  - Then the services of these units are tried as a client would, since Dovecot may start with a configuration with which
-    it serves nobody - with TLS where clients use it, up to the greeting. The certificate is not verified.
+  - Then the services of these units are tested as a client would use them, because Dovecot may start but serve nobody.
+    The test goes up to the greeting, with TLS where clients use it. The certificate is not verified.
   - If a unit does not come up with the new files, does not listen on its ports, or does not serve, the previous files of
-    all roles are put back, the units pick those up, and the module fails with what was seen and what the unit's journal
+    all roles are restored, the units pick those up, and the module fails with what it saw and what the unit's journal
     says.
   - Runs C(systemd-sysusers), C(systemd-tmpfiles) and C(systemctl daemon-reload) where a changed file needs it,
     and stops and disables units whose definition was removed, or that are not in O(units) and have lost the last file
     that M(mailcluster.dovecot.config) had installed for them.
-  - Costs one call of C(systemctl show) when there is nothing to do. Nothing is tried then.
+  - If there is nothing to do, it costs one call of C(systemctl show), and nothing is tested.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
   - mailcluster.dovecot.attributes.platform
@@ -56,13 +56,13 @@ options:
           - The ports, by service, on which clients must be served once the unit has the files.
           - The services are V(imap), V(pop3) and V(sieve), tried with STARTTLS, V(imaps) and V(pop3s) with TLS from the
             start, and V(lmtp) without.
-          - Who is slow has O(timeout) for it. A wrong answer, or a connection that is refused or cut, is final when it
+          - A slow service has O(timeout) to answer. A wrong answer, or a connection that is refused or cut, is final if it
             is still the same after 5 seconds.
         type: dict
         default: {}
       proxy_protocol_services:
         description:
-          - As O(units[].services), for listeners that expect a header of the PROXY protocol. They are sent one of
+          - The same as O(units[].services), for listeners that expect a header of the PROXY protocol. They are sent one of
             version 2 that says LOCAL.
           - Dovecot closes the connection when O(units[].address) is not in its C(haproxy_trusted_networks).
         type: dict
@@ -72,7 +72,7 @@ options:
         type: str
         default: 127.0.0.1
       action:
-        description: How an active unit picks changed files up.
+        description: How an active unit picks up changed files.
         type: str
         choices: [reload, restart]
         default: reload

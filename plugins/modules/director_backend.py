@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: director_backend
 short_description: One backend of a running director ring - up, down, drained, absent
 description:
-  - Brings one backend of the ring into the wanted state. Any director of the ring will do, one is enough.
+  - Brings one backend of the ring into the wanted state. Run it on one director of the ring; any will do.
   - Waits for the ring to be in sync before it reads.
   - A drain shows every few seconds what is left, and for how long it waits.
 version_added: 0.1.0
@@ -26,7 +26,7 @@ attributes:
     support: full
   check_mode:
     support: full
-    details: It does not wait for users to leave. Those that are there are announced as flushed, when O(flush) says so.
+    details: It does not wait for users to leave. Users who are there are reported as flushed if O(flush) says so.
   diff_mode:
     support: full
   idempotent:
@@ -38,9 +38,9 @@ options:
     required: true
   state:
     description:
-      - V(up) sends users to it, with O(weight) if given, else with the weight it had before it was drained. It is added to
-        the ring when it is missing.
-      - V(down) sends no new users to it at once. Those who are assigned to it stay, unless O(flush) says otherwise. A
+      - V(up) sends users to it, with O(weight) if given, otherwise with the weight it had before it was drained. It is added
+        to the ring if it is missing.
+      - V(down) stops sending new users to it at once. Those who are assigned to it stay, unless O(flush) says otherwise. A
         monitor that took the backend down itself may raise it again. V(drained) is safe from that.
       - V(drained) sets the weight to 0, so that new users go elsewhere at once, waits for up to O(drain_timeout) seconds
         until nobody has a session on it, and remembers the former weight.
@@ -51,14 +51,14 @@ options:
   tag:
     description:
       - The partition's name. Needed to add a backend to a ring that uses tags.
-      - For a backend that has another tag, it is removed and added, and its users are assigned again.
+      - A backend that has another tag is removed and added again, and its users are assigned again.
     type: str
   weight:
     description: Share of the users within the tag (Dovecot's vhosts count), 0 to 1000. Only for O(state=up).
     type: int
   drain_timeout:
     description:
-      - For O(state=drained), how long to wait at most until nobody has a session on it, in seconds. 0 does not wait.
+      - For O(state=drained), the longest time to wait until it has no sessions, in seconds. 0 does not wait.
       - The backend itself is asked for its IMAP, POP3 and ManageSieve sessions, since each director knows only its own. As
         soon as there is none, those who are still assigned to it are flushed, else their next login would lead there.
       - It is asked at C(doveadm_port) with C(doveadm_password), both of this director's configuration. Where it does not
@@ -68,16 +68,16 @@ options:
     default: 60
   flush:
     description:
-      - What becomes of the users who are still assigned to the backend, with O(state=drained) after O(drain_timeout).
-        Those without a session do not matter then.
+      - What happens to users who are still assigned to the backend, with O(state=drained) after O(drain_timeout). Users
+        without a session do not matter then.
       - V(none) leaves them. A drain for which O(drain_timeout) was too short then fails, and the backend stays drained.
       - V(kick) ends their sessions, and their next login goes elsewhere.
-      - V(forget) only forgets where they are. Their sessions go on, so that one may be on two backends at once.
+      - V(forget) only forgets where they are. Their sessions continue, so that one user may be on two backends at once.
     type: str
     choices: [none, kick, forget]
     default: none
   force:
-    description: Whether the last backend of a tag that takes users may be taken away from them.
+    description: Whether the last backend of a tag that takes users may be taken out of use.
     type: bool
     default: false
   state_dir:

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: director_info
 short_description: State of a director ring, its backends and users, and how it differs from the configuration
 description:
-  - Reads what C(doveadm director ring status), C(status), C(dump) and C(map) tell, in a form that can be used as it is.
+  - Reads the output of C(doveadm director ring status), C(status), C(dump) and C(map), and returns it as structured data.
   - All but RV(ring) is the same on every director of a ring in sync.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
@@ -23,8 +23,8 @@ extends_documentation_fragment:
 options:
   wait:
     description:
-      - Whether to wait for the ring to be in sync. Without that, RV(ring) tells the state as it is, and the rest may be
-        what this director's file says.
+      - Whether to wait for the ring to be in sync. Without waiting, RV(ring) is the current state, and the rest may be what
+        this director's file says.
     type: bool
     default: true
   map:

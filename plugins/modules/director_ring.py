@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: director_ring
 short_description: Members of a running director ring
 description:
-  - Adds a director to the running ring, or removes one that is dead for good.
-  - The ring forgets that at its next start. The configuration (C(director_servers)) is to say the same.
+  - Adds a director to the running ring, or removes one that is permanently dead.
+  - The ring forgets this at its next start, so make the same change in the configuration (C(director_servers)).
   - A director that still answers at its ring port is not removed, because that would split the ring. Stop its Dovecot
     first.
 version_added: 0.1.0

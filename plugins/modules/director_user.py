@@ -8,11 +8,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: director_user
-short_description: Where a director sends a user - tell, move, kick
+short_description: Show, move or kick a user of a director ring
 description:
-  - Tells on which backend a user is. With O(backend), moves the user there. With O(kick), ends the user's sessions.
-  - Moving ends the sessions too, and the next login goes to the new backend. The mail is not moved. Within a tag, all
-    backends are to have it.
+  - Shows on which backend a user is. With O(backend), moves the user there. With O(kick), ends the user's sessions.
+  - Moving ends the sessions too, and the next login goes to the new backend. The mail is not moved. All backends of a
+    tag are expected to have it.
   - Any director of the ring will do, but each knows only the sessions that go through itself.
 version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)

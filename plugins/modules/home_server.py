@@ -38,11 +38,11 @@ options:
     type: str
     required: true
   value:
-    description: What the database is to say.
+    description: The value to write.
     type: str
     required: true
   login:
-    description: Who writes. By default, who Dovecot reads as.
+    description: The login that writes. The default is the login that Dovecot reads with.
     type: str
   password:
     description: The password of O(login).

@@ -42,7 +42,7 @@ options:
     choices: [force_resync, quota_recalc, purge]
     required: true
   users:
-    description: For whom, as names or masks in which V(*) and V(?) stand for other characters.
+    description: The users, as names or masks in which V(*) and V(?) stand for other characters.
     type: list
     elements: str
     default: ["*"]
@@ -77,7 +77,7 @@ users:
   type: int
   sample: 4
 changes:
-  description: Of those whom it changed, what each action found before and after, by user and action.
+  description: For users that were changed, what each action found before and after, by user and action.
   returned: success and failure
   type: dict
   sample: {"alice@example.org": {"purge": {"before": {"expunged": 2}, "after": {"expunged": 0}}}}

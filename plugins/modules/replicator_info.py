@@ -28,7 +28,7 @@ options:
     description:
       - Look for RV(lagging_users), who wait longer than so many seconds for their synchronisation. 0, do not.
       - Who has failed is given as many seconds too, before being named in RV(failed_users). Now and then a user fails when
-        both nodes of a pair synchronise him in the same moment, and has succeeded at the next try.
+        both nodes of a pair synchronise the user at the same moment, and succeeds at the next try.
       - Takes as many seconds only while somebody waits. Changes reach the partner within a second unless something is wrong.
     type: int
     default: 0

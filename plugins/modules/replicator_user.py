@@ -88,7 +88,7 @@ EXAMPLES = r"""
   mailcluster.dovecot.replicator_user:
     user: "*"
 
-- name: Bob is not replicated any more; his entry in dovecot_users says noreplicate
+- name: Stop replicating Bob, whose entry in dovecot_users says noreplicate
   mailcluster.dovecot.replicator_user:
     user: bob@example.org
     state: absent

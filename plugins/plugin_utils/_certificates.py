@@ -29,7 +29,7 @@ def problem(certificate: str, key: str) -> tuple[str, str] | None:
     """One (variable, words) pair, or None. Either text may be empty."""
     for variable, text in (("dovecot_tls_cert", certificate), ("dovecot_tls_key", key)):
         if text and "\\n" in text:
-            return variable, "has '\\n' in the place of line breaks: give it as a block (YAML's |), or with the file lookup"
+            return variable, "has '\\n' instead of line breaks: give it as a block (YAML's |), or with the file lookup"
     if not READS:
         return None
     found = None
@@ -37,7 +37,7 @@ def problem(certificate: str, key: str) -> tuple[str, str] | None:
         try:
             found = x509.load_pem_x509_certificates(certificate.encode())[0]
         except Exception:  # the library's own errors differ from version to version
-            return "dovecot_tls_cert", "is no certificate that can be read, as when a part of it is missing: copy all of it"
+            return "dovecot_tls_cert", "cannot be read as a certificate, perhaps because part of it is missing: copy all of it"
         now = datetime.datetime.now(datetime.timezone.utc)
         ends = getattr(found, "not_valid_after_utc", None) or found.not_valid_after.replace(tzinfo=datetime.timezone.utc)
         if ends < now:
@@ -49,7 +49,7 @@ def problem(certificate: str, key: str) -> tuple[str, str] | None:
     except TypeError:
         return "dovecot_tls_key", "is encrypted with a pass phrase, which nobody could enter: give it without, in ansible-vault"
     except Exception:
-        return "dovecot_tls_key", "is no private key that can be read, as when a part of it is missing: copy all of it"
+        return "dovecot_tls_key", "cannot be read as a private key, perhaps because part of it is missing: copy all of it"
     if found is not None and _public(found.public_key()) != _public(private.public_key()):
         return "dovecot_tls_cert", "does not belong to the private key in dovecot_tls_key: correct one of them"
     return None

@@ -102,7 +102,7 @@ def problems(databases: Any, home_servers: Any, topology: Topology, sasl: bool =
             )
             return
     if sum(database["driver"] == "passwd_file" for database in databases) > 1:
-        yield "dovecot_user_databases: passwd_file is there twice, and both would be dovecot_users: remove one"
+        yield "dovecot_user_databases: passwd_file is listed twice, and both would mean dovecot_users: remove one"
     for database in named(databases):
         for sentence in (
             *_keys(database),
@@ -144,7 +144,7 @@ def _credentials(database: Written) -> Iterator[str]:
     if database.get("bind_dn") and not database.get("bind_password"):
         yield f"bind_password is missing, but there is bind_dn '{database['bind_dn']}': set it"
     if database["driver"] in ("pgsql", "mysql") and not database.get("password"):
-        yield "password is missing, with which Dovecot logs in at the database: set it"
+        yield "password is missing, and Dovecot needs it to log in at the database: set it"
     for key in ("user", "password"):
         if re.search(r"[\s'\"]", str(database.get(key) or "")):
             yield f"{key}: (value not shown) contains spaces or quotes, which Dovecot cannot pass to the database: use another"
@@ -224,6 +224,6 @@ def _mapping(databases: Iterable[Written], home_servers: Any, topology: Topology
     unnamed = sorted(set(partitions) - {str(partition) for partition in home_servers.values()})
     if unnamed and any(database.get("home_server") for database in databases):
         yield (
-            f"dovecot_home_servers: no value means {', '.join(unnamed)}, so that nobody could live there: add one, or leave "
-            f"dovecot_home_servers out where the database has the partitions' names"
+            f"dovecot_home_servers: no value maps to {', '.join(unnamed)}, so nobody could have a home there: add one, or leave "
+            f"dovecot_home_servers out if the database has the partitions' names"
         )

@@ -104,8 +104,8 @@ def check_groups(groups: Groups, topology: Topology, **_rest: Any) -> Iterator[s
     for name, node in nodes.items():
         if not NAME.match(name):
             yield (
-                f"{name}: the name of this host in the inventory has other signs than letters, digits, '_', '-' and '.', "
-                f"which haproxy and Dovecot cannot take: rename it"
+                f"{name}: the name of this host in the inventory has characters other than letters, digits, '_', '-' and '.', "
+                f"which haproxy and Dovecot cannot use: rename it"
             )
         tiers: list[str] = [role for role in ("backend", "director", "loadbalancer") if role in node["roles"]]
         tiers += ["proxy"] if name in groups.get("dovecot_proxies", ()) else []
@@ -298,7 +298,7 @@ def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str
 def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     if len(topology["directors"]) == 1 and not vars.get("dovecot_director_allow_single"):
         yield (
-            f"dovecot_directors: {topology['directors'][0]} is the only one, so the cluster ends with it: "
+            f"dovecot_directors: {topology['directors'][0]} is the only one, so if it fails, the cluster fails: "
             f"add a second, or set dovecot_director_allow_single: true"
         )
     for name, node in topology["nodes"].items():
@@ -309,7 +309,7 @@ def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterat
         if topology["directors"] and not any(str(topology["nodes"][name]["weight"]) != "0" for name in members):
             yield (
                 f"dovecot_backend_weight: is 0 for all backends of partition '{partition}' ({', '.join(members)}), so that "
-                f"its users could go nowhere: give one of them a weight, as 100"
+                f"its users have no backend: give one of them a weight, for example 100"
             )
 
 
@@ -346,7 +346,7 @@ def check_networks(vars: Variables, **_rest: Any) -> Iterator[str]:
             )
         elif parsed.prefixlen == 0:
             yield (
-                f"dovecot_mta_networks: '{network}' is everybody, who could deliver without any check: name the mail "
+                f"dovecot_mta_networks: '{network}' means everybody, and anyone could deliver without a check: name the mail "
                 f"servers, as 192.0.2.25"
             )
 
@@ -488,8 +488,8 @@ def check_replication(vars: Variables, topology: Topology, explicit: Collection[
     if location.split(":", 1)[0].lower() == "maildir" and not vars.get("dovecot_replication_allow_maildir"):
         yield (
             f"dovecot_backend_mail_location: '{location}' with dovecot_replicated: on Dovecot 2.3.19 a Maildir "
-            f'mailbox that both nodes created before their first synchronisation is stuck for ever ("GUIDs '
-            f'conflict", mended in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true'
+            f'mailbox that both nodes created before their first synchronisation is stuck permanently ("GUIDs '
+            f'conflict", fixed in 2.3.20): use mdbox or sdbox, or set dovecot_replication_allow_maildir: true'
         )
     authority = str(vars.get("dovecot_replication_ca") or "")
     if vars.get("dovecot_replication_transport") == "tcps" and not authority and ("dovecot_replication_ca_file" not in explicit):

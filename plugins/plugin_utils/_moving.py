@@ -30,7 +30,7 @@ def _obstacles(
     if not topology["proxies"]:
         yield (
             "dovecot_proxies: the cluster has no proxies, so nobody would send the user to another partition, nothing was "
-            "changed: with directors, move his mail by hand"
+            "changed: with directors, move the user's mail by hand"
         )
     if not user:
         yield "dovecot_move_user: not set, nothing was changed: give -e dovecot_move_user=NAME"
@@ -115,12 +115,12 @@ def _conflicts(way: Way, others: Sequence[str]) -> Iterator[str]:
         )
     if len(way["sources"]) > 1:
         yield (
-            "dovecot_move_to: the mail of %s is on %s, nothing was changed: finish the move that was begun between %s first, "
+            "dovecot_move_to: the mail of %s is on %s, nothing was changed: first finish the move between %s, "
             "or move what should not be there away from %s"
             % (way["user"], " and ".join(way["sources"]), " and ".join(way["begun"]), way["home"])
         )
     if others:
         yield (
-            "dovecot_move_user: %s is being moved, nothing was changed: one at a time; is no other run at work, then finish "
-            "that move first" % ", ".join(others)
+            "dovecot_move_user: %s is being moved, nothing was changed: move one user at a time. If no other run is active, "
+            "finish that move first" % ", ".join(others)
         )

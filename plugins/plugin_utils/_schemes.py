@@ -70,5 +70,5 @@ def problem(password: str) -> str:
     else:
         pattern = SCHEMES[scheme]
     if not pattern.match(text):
-        return f"is no whole hash of {scheme}: copy all of what `doveadm pw -s {scheme}` prints"
+        return f"is an incomplete hash of {scheme}: copy all of what `doveadm pw -s {scheme}` prints"
     return ""

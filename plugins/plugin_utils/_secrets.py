@@ -56,9 +56,9 @@ def differing(readings: Readings) -> Iterator[str]:
             rarest = min(nodes_of.values(), key=len)
             others = some(_others(pairs, rarest))
             yield (
-                f"{variable}: (values not shown) is another one for {some(rarest)} than for {others}, or at each reading, "
-                f"but all nodes share it: set it once, for dovecot_cluster, to a text that stays, as one in "
-                f"ansible-vault; the password lookup with /dev/null makes another each time"
+                f"{variable}: (values not shown) is different for {some(rarest)} and for {others}, or changes at each reading, "
+                f"but all nodes share it: set it once, for dovecot_cluster, to a fixed text, for example in "
+                f"ansible-vault; the password lookup with /dev/null makes a new one each time"
             )
 
 
@@ -74,7 +74,7 @@ def changing(nodes: Mapping[str, Facts], declared: Mapping[str, Secret]) -> Iter
         if stale and away:
             yield (
                 f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "
-                f"keep the old one, not being reached in this run: take the value that is deployed (was it made again in this "
+                f"keep the old one, because this run does not reach it: use the deployed value (was it generated again in this "
                 f"copy of the inventory?), or, to change it, run for all nodes at once"
             )
 

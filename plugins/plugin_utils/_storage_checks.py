@@ -20,7 +20,7 @@ LEASE = (10, 3600)
 HARMFUL_OPTIONS = {
     "soft": "with it a write fails while the server is away for a moment, and mail is lost: use hard",
     "softerr": "with it a write fails while the server is away for a moment, and mail is lost: use hard",
-    "ro": "with it nobody could get mail: leave it out",
+    "ro": "with it no mail could be stored: leave it out",
     "nolock": "with it the nodes do not see each other's locks, and indexes break: leave it out",
 }
 HARMFUL_VALUES: dict[str, tuple[str, ...]] = {"local_lock": ("all", "flock", "posix")}
@@ -63,7 +63,7 @@ def _server(topology: Topology, given: Mapping[str, Given], members: Sequence[st
     if len(servers) > 1:
         yield (
             f"{SERVERS}: holds {', '.join(servers)}, but one server has the mail: leave one, or use a file server that is "
-            f"a cluster by itself"
+            f"itself a cluster"
         )
     for name in servers:
         others = [role for role in topology["nodes"][name]["roles"] if role not in ("node", "nfs_server")]

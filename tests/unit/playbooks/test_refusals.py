@@ -260,11 +260,11 @@ REFUSALS = {
     ),
     "another secret on one node": (
         another_secret_on_one_node,
-        ["dovecot_doveadm_password: (values not shown) is another one for a2 than for", "set it once, for dovecot_cluster"],
+        ["dovecot_doveadm_password: (values not shown) is different for a2 and for", "set it once, for dovecot_cluster"],
     ),
     "another secret at each reading": (
         variables(dovecot_doveadm_password="{{ lookup('ansible.builtin.password', '/dev/null') }}"),
-        ["dovecot_doveadm_password: (values not shown)", "at each reading", "as one in ansible-vault"],
+        ["dovecot_doveadm_password: (values not shown)", "at each reading", "for example in ansible-vault"],
     ),
     "no certificate": (variables(dovecot_tls_cert=""), ["dovecot_tls_cert: missing", "dovecot_tls_cert_file"]),
     "a certificate with its key": (
@@ -533,7 +533,7 @@ PARTITIONED_REFUSALS = {
     ),
     "a home server attribute without a value for one partition": (
         variables(dovecot_home_servers={"mail1": "a", "mail2": "b"}),
-        ["dovecot_home_servers: no value means c, so that nobody could live there", "add one"],
+        ["dovecot_home_servers: no value maps to c, so nobody could have a home there", "add one"],
     ),
     "a master user without his secret": (
         variables(dovecot_proxy_login="master"),
