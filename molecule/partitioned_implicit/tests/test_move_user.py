@@ -75,7 +75,7 @@ def test_a_user_of_another_database_moves_and_comes_back(user, database, way, cl
 def test_in_which_database_a_user_is_has_to_be_right(nodes, ansible):
     done = move(ansible, "heidi@example.org", "c")
     output = re.sub(r"\s+", " ", done.stdout)
-    assert done.returncode != 0 and "if the user is in another database, its name as dovecot_move_database" in output
+    assert done.returncode != 0 and "If the user is in another database, name that one in dovecot_move_database" in output
     assert not left_of_a_move(nodes, "a1", "c1")
 
 
