@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Run
 
@@ -18,15 +17,16 @@ class Certificates:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        # What certificate() or key() has returned, by path.
-        self.keys: dict[str, Any] = {}
+        # By path. One file may hold both.
+        self.certificates: dict[str, tuple[str | None, bool]] = {}
+        self.keys: dict[str, str | None] = {}
 
     def certificate(self, path: str) -> tuple[str | None, bool]:
         """(public key or None, expired)"""
-        if path not in self.keys:
+        if path not in self.certificates:
             dummy, out, dummy2 = self.run(["openssl", "x509", "-in", path, "-noout", "-pubkey", "-checkend", "0"])
-            self.keys[path] = (public_key(out), "will expire" in out)
-        return self.keys[path]
+            self.certificates[path] = (public_key(out), "will expire" in out)
+        return self.certificates[path]
 
     def key(self, path: str, password: str) -> str | None:
         if path not in self.keys:

@@ -126,8 +126,8 @@ def count_by_imap(client: imaplib.IMAP4_SSL) -> int:
     answer: Any
     status, answer = client.select("INBOX", readonly=True)
     client.logout()
-    if status != "OK":
-        raise imaplib.IMAP4.error(answer)
+    if status != "OK" or answer[0] is None:
+        raise imaplib.IMAP4.error(answer if answer[0] else "the server did not say how many messages there are")
     return int(answer[0])
 
 

@@ -117,7 +117,7 @@ def problems(databases: Any, home_servers: Any, topology: Topology, sasl: bool =
 
 def _keys(database: Written) -> Iterator[str]:
     driver = database["driver"]
-    for key in sorted(set(database) - KEYS[driver] - {"name"}):
+    for key in sorted(map(str, set(database) - KEYS[driver] - {"name"})):
         yield f"'{key}' is unknown there: use {', '.join(sorted(KEYS[driver]))}"
     for key in NEEDED[driver]:
         if key not in SECRETS and not database.get(key):
@@ -129,13 +129,14 @@ def _keys(database: Written) -> Iterator[str]:
         yield "ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the nodes use ca_file"
     elif has_private_key(database.get("ca")):
         yield "ca: (value not shown) has a private key in it: give the authority's certificate only, and keep its key elsewhere"
-    plain = [str(uri) for uri in database.get("uris") or [] if str(uri).startswith("ldap://")]
+    uris = database.get("uris") if isinstance(database.get("uris"), list) else []
+    plain = [str(uri) for uri in uris or [] if str(uri).startswith("ldap://")]
     if plain and database.get("tls", True):
         yield (
             f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "
             f"while the directory is down: use ldaps://, or set tls: false on a network that you trust"
         )
-    for other in database.get("uris") or []:
+    for other in uris or []:
         if not str(other).startswith(("ldap://", "ldaps://", "ldapi://")):
             yield f"uris: '{other}' is no LDAP address: begin it with ldap:// or ldaps://"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, is_number
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable, folded_filter, folded_query
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._schemes import SCHEMES
 
@@ -62,7 +62,7 @@ def _value(key: str, value: Any, driver: Any) -> tuple[Any, list[str]]:
         problems = ["an item is empty: remove it"] if len(items) != len(value) or not items else []
         return items, problems + [problem for item in items for problem in _server(key, item)]
     if key == "port":
-        if isinstance(value, bool) or not str(value).isdigit() or not 1 <= int(value) <= 65535:
+        if not is_number(value) or not 1 <= int(value) <= 65535:
             return value, [f"'{value}' is no port: write a number from 1 to 65535"]
         return int(value), []
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

@@ -26,6 +26,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
     _storage_checks,
     _user_names,
 )
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import is_number
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
@@ -285,7 +286,7 @@ def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str
         if parse_address(node["address"]) == vip.ip:
             yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node has of its own")
     router_id = vars.get("dovecot_vrrp_router_id", 51)
-    if not str(router_id).isdigit() or not 1 <= int(router_id) <= 255:
+    if not is_number(router_id) or not 1 <= int(router_id) <= 255:
         yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
     preferred = vars.get("dovecot_service_address_preferred")
     if preferred and preferred not in holders:
@@ -303,7 +304,7 @@ def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterat
         )
     for name, node in topology["nodes"].items():
         weight = node["weight"]
-        if isinstance(weight, bool) or not str(weight).isdigit() or not 0 <= int(weight) <= 1000:
+        if not is_number(weight) or not 0 <= int(weight) <= 1000:
             yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
     for partition, members in topology["partitions"].items():
         if topology["directors"] and not any(str(topology["nodes"][name]["weight"]) != "0" for name in members):
@@ -553,7 +554,7 @@ def _believes_any_password(node: Node, vars: Variables) -> bool:
 
 def _open_relays(tree: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     services = _setting_checks.sections(tree.get("service auth")) if names else ()
-    for listener in (listener for service in services for listener in service):
+    for listener in (str(listener) for service in services for listener in service):
         if listener.startswith("inet_listener"):
             yield (
                 f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _calendar
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, shown
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, is_number, shown
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import refusal
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import did_you_mean
@@ -154,7 +154,7 @@ def haproxy_interval(value: str) -> Iterator[Wrong]:
 
 
 def calendar(value: str) -> Iterator[Wrong]:
-    if value.isdigit():
+    if is_number(value):
         yield shown("", value), 'is what YAML makes of a time without quotes: write it as "*-*-* 03:30:00", in quotes'
     elif not _calendar.understood(value):
         yield shown("", value), 'is no calendar expression of systemd: write it as "*-*-* 03:00:00" (`man systemd.time`)'
@@ -227,7 +227,7 @@ def namespaces(value: Sequence[Mapping[str, Any]]) -> Iterator[Wrong]:
             yield item, f"has the name '{name}': give it a name of letters, digits, '_' and '-'"
         elif name in seen or name == "inbox":
             yield item, f"has the name '{name}', which another namespace has: choose one that is free"
-        seen.add(name)
+        seen.add(str(name))
         for key, setting in space.items():
             if key not in NAMESPACE_KEYS:
                 like = did_you_mean(key, NAMESPACE_KEYS)

@@ -21,6 +21,8 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification
 # (what, words)
 Wrong = tuple[str, str]
 
+# No number that is meant is larger, and float() takes no integer of any size.
+MAX_NUMBER = 10**18
 WANTED = {
     "str": "no text: write it in quotes",
     "path": "no path: write it as /srv/mail",
@@ -80,8 +82,14 @@ def _plausible(kind: str, value: object, choices: Iterable[str] | None) -> bool:
     if isinstance(value, bool):
         return kind == "bool" or bool(choices and {"yes", "no"} & set(choices))
     if kind in ("int", "float"):
-        return isinstance(value, (str, int)) or (kind == "float" and isinstance(value, float))
+        too_large = isinstance(value, int) and abs(value) > MAX_NUMBER
+        return (isinstance(value, (str, int)) and not too_large) or (kind == "float" and isinstance(value, float))
     return isinstance(value, (str, int, float))
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a whole number, or a text of one, which int() takes: not every digit of Unicode is such."""
+    return not isinstance(value, bool) and str(value).isascii() and str(value).isdecimal() and len(str(value)) < 20
 
 
 def _validated(variable: str, spec: Option, value: Any) -> tuple[Any, bool]:

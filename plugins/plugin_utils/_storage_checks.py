@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storage
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import is_number
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import CACHING, FORMATS, TYPES, Storage, mail_format
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Given, Groups, Topology
 
@@ -78,7 +79,7 @@ def _server(topology: Topology, given: Mapping[str, Given], members: Sequence[st
                 f"dovecot_nfs_server_export: '{export}' of {name} is no path of a folder without spaces and quotes: write "
                 f"it as /srv/mail"
             )
-        if isinstance(seconds, bool) or not str(seconds).isdigit() or not LEASE[0] <= int(seconds) <= LEASE[1]:
+        if not is_number(seconds) or not LEASE[0] <= int(seconds) <= LEASE[1]:
             yield (
                 f"dovecot_nfs_server_lease_time: '{seconds}' of {name} is no number of seconds from {LEASE[0]} to {LEASE[1]}: "
                 f"that is how long the locks of a dead node last"
@@ -205,7 +206,8 @@ def _own_settings(name: str, settings: Any, storage: Storage, has_directors: boo
     if not hasattr(settings, "get") or storage["type"] not in TYPES:
         return
     for setting, needed in _storage.settings(storage["type"], has_directors, storage["lock_method"]).items():
-        value = {True: "yes", False: "no"}.get(settings.get(setting), settings.get(setting))
+        given = settings.get(setting)
+        value = ("yes" if given else "no") if isinstance(given, bool) else given
         if value not in (None, needed):
             yield (
                 f"dovecot_settings: {setting} ({value}) of {name} breaks indexes on {storage['type']} "

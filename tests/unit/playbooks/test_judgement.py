@@ -166,6 +166,32 @@ def test_whatever_a_variable_is_the_outcome_is_a_refusal_that_names_it_or_a_depl
         assert not [line for line in refused if INTERNAL.search(line)], (name, value, refused)
 
 
+# What is wrong deep within a value.
+LDAP = {"driver": "ldap", "uris": ["ldaps://ldap.example.org"], "base": "dc=example"}
+PGSQL = {"driver": "pgsql", "hosts": ["db"], "database": "mail", "user": "dovecot", "password": "x", "home_server": "home"}
+DEEP = {
+    "a namespace whose name is a list": ("ideal", "dovecot_backend_namespaces", [{"name": ["x"]}]),
+    "a number in place of a setting's name": ("ideal", "dovecot_settings", {"service auth": {1: 2}}),
+    "a list in place of what storage needs": ("shared_storage", "dovecot_settings", {"mmap_disable": ["a"]}),
+    "names of several kinds": ("ideal", "dovecot_user_databases", [{**LDAP, 1: 2, "foo": 3}]),
+    "a port in superscript": ("ideal", "dovecot_user_databases", [{**PGSQL, "port": "²"}]),
+    "a number that no computer has": ("ideal", "dovecot_director_monitor_timeout", 10**400),
+    "a weight in other digits": ("ideal", "dovecot_backend_weight", "٣²"),
+    "a text for a list": ("ideal", "dovecot_user_databases", [{**LDAP, "uris": "ldaps://x"}]),
+}
+
+
+@pytest.mark.parametrize("case", DEEP)
+def test_what_is_wrong_deep_within_a_value_is_told_once_and_in_words(case, example):
+    variant, name, value = DEEP[case]
+    inventory = example(variant)
+    (inventory.parent / "group_vars/dovecot_cluster/zz.yml").write_text(yaml.safe_dump({name: value}))
+    _result, refused = judged(inventory)
+    told = [line for line in refused if name in line]
+    assert 1 <= len(told) <= 4, refused
+    assert not [line for line in refused if INTERNAL.search(line)], refused
+
+
 # --- Odd inventories, where they are beside the checkout
 
 ODD = CHECKOUT.parent / "shared/odd-inventories"

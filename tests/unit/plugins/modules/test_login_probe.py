@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import imaplib
 import ssl
 
 import pytest
 from mail_server import Script, self_signed, serving
 
+from ansible_collections.mailcluster.dovecot.plugins.modules import login_probe
 from ansible_collections.mailcluster.dovecot.plugins.modules.login_probe import ProbeFailed, probe
 
 TLS = Script.TLS
@@ -52,3 +54,18 @@ def test_the_step_that_failed_is_named(script, words, certificate):
 def test_by_imap_the_first_step_is_named_alike(certificate):
     with pytest.raises(ProbeFailed, match="no IMAPS connection to 127"):
         probed([TLS, b"* BYE Not now\r\n"], certificate, "imap")
+
+
+def test_an_inbox_of_which_the_server_does_not_say_how_large_it_is_is_not_open(certificate):
+    class Client:
+        """As imaplib answers then."""
+
+        def select(self, _mailbox, readonly):
+            assert readonly
+            return "OK", [None]
+
+        def logout(self):
+            pass
+
+    with pytest.raises(imaplib.IMAP4.error, match="did not say how many"):
+        login_probe.count_by_imap(Client())
