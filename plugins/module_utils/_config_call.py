@@ -10,14 +10,14 @@ import posixpath
 import pwd
 import re
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Optional, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_plan import Plan, Wanted, diff, obsolete, plan
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError, Manifest, OnDisk, Store
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Find, Result, Run
 
 Files = dict[str, Wanted]
-Disk = dict[str, OnDisk | None]
+Disk = dict[str, Optional[OnDisk]]
 
 
 class FileParams(TypedDict):

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 # AnsibleModule.run_command: an argument list, and more by name, to exit status, standard output and standard error.
 Run = Callable[..., tuple[int, str, str]]
 # AnsibleModule.get_bin_path
-Find = Callable[[str], str | None]
+Find = Callable[[str], Optional[str]]
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 

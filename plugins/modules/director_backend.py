@@ -164,6 +164,7 @@ counted:
 """
 
 from collections.abc import Callable
+from typing import Optional
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _director, _module, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
@@ -185,7 +186,7 @@ OPTIONS: Options = {
 }
 POLL = 1  # seconds
 # How many sessions a host has, None when it does not tell.
-Sessions = Callable[[Doveadm, str], int | None]
+Sessions = Callable[[Doveadm, str], Optional[int]]
 
 
 class DrainTimedOut(TimedOut):

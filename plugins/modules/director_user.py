@@ -126,6 +126,7 @@ commands:
 """
 
 from collections.abc import Callable
+from typing import Optional
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _module, _values
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._backend_sessions import ended, sessions_at
@@ -142,7 +143,7 @@ OPTIONS: Options = {
     "kick": {"type": "bool", "default": False},
 }
 # How many sessions a user has on a host, None when it does not tell.
-SessionsOf = Callable[[Doveadm, str, str], int | None]
+SessionsOf = Callable[[Doveadm, str, str], Optional[int]]
 
 
 def tag_of(doveadm: Doveadm, params: Params, backends: dict[str, Backend]) -> str:

@@ -83,7 +83,7 @@ def check_filling(nodes: Mapping[str, Facts], filled: str) -> Iterator[str]:
     for name, node in nodes.items():
         if node["filling"] == "filling" and name != filled:
             yield (
-                f"{name}: filling it with its partner's mail was interrupted, and clients would find mail "
+                f"{name}: is being filled with the mail of its partner, but that run was interrupted; clients would find mail "
                 f"missing: continue with playbooks/fill_node.yml -e dovecot_new_node={name}. If it is not to be filled, "
                 f"remove /var/lib/mailcluster-dovecot/filling there"
             )

@@ -53,7 +53,9 @@ def test_an_nfs_server_that_would_not_start_with_its_machine_is_told(nodes, ansi
         told = refusal(ansible, "verify.yml", "--limit", "nfs1")
     finally:
         nodes["nfs1"].run("systemctl enable nfs-server")
-    assert "nfs-server.service of nfs1 is not running, or would not after a restart: systemctl enable --now nfs-server" in told
+    assert (
+        "nfs-server.service of nfs1 is not running, or would not run after a restart: systemctl enable --now nfs-server" in told
+    )
 
 
 def test_where_the_export_belongs_to_somebody_else_dovecot_is_not_started(nodes, mail2, ansible):

@@ -105,7 +105,7 @@ def with_secrets(**digests):
 def test_a_secret_that_would_change_on_some_nodes_only_is_refused():
     (sentence,) = with_secrets(a1="old")
     assert sentence.startswith("dovecot_doveadm_password: (value not shown) is not the one that is deployed on a1, and a2 would")
-    assert "take the value that is deployed" in sentence and "run for all nodes at once" in sentence
+    assert "use the deployed value" in sentence and "run for all nodes at once" in sentence
 
 
 def test_with_all_nodes_in_the_run_a_secret_is_changed():
