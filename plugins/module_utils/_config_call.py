@@ -217,7 +217,7 @@ class Call:
         if restored:
             message += "\nWhat earlier tasks of this run had installed was taken back too: " + ", ".join(restored)
         message += "\nThe previous configuration is still in force. Correct the variables behind this and run again."
-        return ConfigError(message, restored_files=restored, **error.details)
+        return ConfigError(message, restored_files=restored, **error.fields)
 
     def install(self, the_plan: Plan, wanted: Files, current: Disk, manifest: Manifest) -> None:
         self.store.remember(the_plan.touched, current, the_plan.units, manifest, the_plan.foreign)

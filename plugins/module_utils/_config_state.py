@@ -30,18 +30,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
+
 LOCK_SECONDS = 60
 STAGE_DIR = "/run"
 STAGE_PREFIX = "mailcluster-stage-"
 
 
-class ConfigError(Exception):
-    """A refusal or a failure, in words for the user; `details` become fields of the task's result."""
-
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = details
+class ConfigError(Failure):
+    """Of `config` and `config_apply`."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Clock, Result, Sleep
 
 # Runs an argument list that may take so many seconds: exit status, standard output and standard error.
@@ -27,7 +28,7 @@ class Answer(NamedTuple):
     stderr: str
 
 
-class DoveadmError(Exception):
+class DoveadmError(Failure):
     """doveadm failed, or was not asked because the answer is known; carries what was run and what it said."""
 
     def __init__(

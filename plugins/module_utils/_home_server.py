@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
+
 # What each client says of a change of exactly one user.
 ONE_USER = re.compile(r"^UPDATE 1$|Rows matched: 1\b", re.MULTILINE)
 SECONDS = "5"
@@ -34,7 +36,7 @@ class Client(Protocol):
     def __call__(self, argv: list[str], environment: Mapping[str, str], stdin: str | None = None) -> tuple[int, str, str]: ...
 
 
-class NotChanged(Exception):
+class NotChanged(Failure):
     """The database did not take it; the message is what it said."""
 
 

@@ -1,7 +1,7 @@
 # Copyright: mailcluster.dovecot contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules around doveadm share: options, the way to run it, and the only place where they fail."""
+"""What the modules around doveadm share: options, and the way to run it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm impor
     Runner,
     limited,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._main import main
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
 TIMEOUT: Options = {"timeout": {"type": "int", "default": 60}}
@@ -41,13 +42,16 @@ def run(converge: Converge, options: Options) -> None:
 
     I(converge) takes a Doveadm, the parameters and whether it is check mode, and gives the result.
     """
-    module = AnsibleModule(argument_spec=dict(TIMEOUT, **options), supports_check_mode=True)
-    doveadm = Doveadm(runner_of(module), module.params["timeout"])
-    try:
-        result = converge(doveadm, module.params, module.check_mode)
-    except DoveadmError as error:
-        module.fail_json(msg=str(error), changed=doveadm.changed, **error.details())
-    module.exit_json(**result)
+
+    def work(module: AnsibleModule) -> Result:
+        doveadm = Doveadm(runner_of(module), module.params["timeout"])
+        try:
+            return converge(doveadm, module.params, module.check_mode)
+        except DoveadmError as error:
+            error.changed = doveadm.changed
+            raise
+
+    main(work, dict(TIMEOUT, **options))
 
 
 def runner_of(module: AnsibleModule) -> Runner:

@@ -189,13 +189,14 @@ restored_files:
 
 import os
 import signal
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_call import Call
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Result
 
 FILE_SPEC: Options = {
     "dest": {"type": "str", "required": True},
@@ -238,25 +239,22 @@ def interrupt(*dummy: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main() -> None:
-    module = Module(ARGUMENT_SPEC, supports_check_mode=True)
+def work(module: AnsibleModule) -> Result:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     os.umask(0o077)
     call = Call(module.params, module.run_command, module.get_bin_path, module.check_mode, module._diff)
-    failure: str | None = None
-    details: dict[str, Any] = {}
     try:
-        result = call()
-    except ConfigError as error:
-        failure, details = error.message, error.details
+        return call()
     except OSError as error:
-        failure = "Nothing was installed: %s" % error
-    for warning in call.warnings:
-        module.warn(warning)
-    if failure:
-        module.fail_json(msg=failure, **details)
-    module.exit_json(**result)
+        raise ConfigError("Nothing was installed: %s" % error) from error
+    finally:
+        for warning in call.warnings:
+            module.warn(warning)
+
+
+def main() -> None:
+    _main.main(work, ARGUMENT_SPEC, Module)
 
 
 if __name__ == "__main__":

@@ -171,9 +171,10 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_apply import Apply
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import ConfigError
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Result
 
 UNIT_SPEC: Options = {
     "name": {"type": "str", "required": True},
@@ -191,16 +192,16 @@ ARGUMENT_SPEC: Options = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
+def work(module: AnsibleModule) -> Result:
     os.umask(0o077)
     try:
-        result = Apply(module.params, module.run_command, module.check_mode)()
-    except (ConfigError, OSError) as error:
-        failure, details = getattr(error, "message", str(error)), getattr(error, "details", {})
-        module.fail_json(msg=failure, **details)
-    else:
-        module.exit_json(**result)
+        return Apply(module.params, module.run_command, module.check_mode)()
+    except OSError as error:
+        raise ConfigError(str(error)) from error
+
+
+def main() -> None:
+    _main.main(work, ARGUMENT_SPEC)
 
 
 if __name__ == "__main__":

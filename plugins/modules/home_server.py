@@ -76,10 +76,12 @@ from collections.abc import Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import _home_server
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _home_server, _main
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Result
 
-OPTIONS = {
-    # its credentials are taken out of what is shown by main()
+OPTIONS: Options = {
+    # its credentials are taken out of what is shown by work()
     "database": {"type": "dict", "required": True},
     "user": {"type": "str", "required": True},
     "value": {"type": "str", "required": True},
@@ -89,8 +91,7 @@ OPTIONS = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+def work(module: AnsibleModule) -> Result:
     params = module.params
     database = params["database"]
     module.no_log_values.update(str(database[key]) for key in ("password", "bind_password") if database.get(key))
@@ -111,8 +112,12 @@ def main() -> None:
     try:
         _home_server.write(change, run, _home_server.secret_file_in(module.tmpdir))
     except _home_server.NotChanged as error:
-        module.fail_json(msg="%s did not take the home of %s: %s" % (database["name"], params["user"], error))
-    module.exit_json(changed=not params["rehearsal"], database=database["name"])
+        raise Failure("%s did not take the home of %s: %s" % (database["name"], params["user"], error)) from error
+    return {"changed": not params["rehearsal"], "database": database["name"]}
+
+
+def main() -> None:
+    _main.main(work, OPTIONS)
 
 
 if __name__ == "__main__":

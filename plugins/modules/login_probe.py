@@ -76,12 +76,12 @@ import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Params
 
 
-class ProbeFailed(Exception):
+class ProbeFailed(Failure):
     """One step of the probe failed; says which."""
 
 
@@ -153,8 +153,9 @@ STEPS = {"imap": Steps(connect_imap, log_in_by_imap, count_by_imap), "pop3": Ste
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
+    _main.main(
+        lambda module: {"changed": False, "messages": probe(module.params)},
+        {
             "host": {"type": "str", "required": True},
             "protocol": {"type": "str", "choices": ["imap", "pop3"], "default": "imap"},
             "port": {"type": "int"},
@@ -163,12 +164,7 @@ def main() -> None:
             "ca_file": {"type": "path"},
             "timeout": {"type": "int", "default": 10},
         },
-        supports_check_mode=True,
     )
-    try:
-        module.exit_json(changed=False, messages=probe(module.params))
-    except ProbeFailed as error:
-        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

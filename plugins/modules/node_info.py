@@ -197,6 +197,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
     DEPLOYED,
@@ -217,37 +219,36 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
     upstream_version,
     version_of_release,
 )
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Result
+
+OPTIONS: Options = {
+    "address": {"type": "str", "required": True},
+    "vip": {"type": "str"},
+    "mail_home": {"type": "path"},
+    "mail_user": {"type": "str"},
+    "export": {"type": "path"},
+    "certificate": {"type": "path"},
+    "kernel": {"type": "list", "elements": "str", "default": []},
+    "nonce": {"type": "str", "no_log": True},
+    "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "units": {"type": "list", "elements": "str", "default": []},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "address": {"type": "str", "required": True},
-            "vip": {"type": "str"},
-            "mail_home": {"type": "path"},
-            "mail_user": {"type": "str"},
-            "export": {"type": "path"},
-            "certificate": {"type": "path"},
-            "kernel": {"type": "list", "elements": "str", "default": []},
-            "nonce": {"type": "str", "no_log": True},
-            "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "units": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
+def work(module: AnsibleModule) -> Result:
     module.run_command_environ_update = {"LC_ALL": "C"}
     wanted = module.params["packages"]
     try:
         with open("/etc/os-release", encoding="utf-8") as stream:
             os_release = parse_os_release(stream.read())
     except OSError as error:
-        module.fail_json(msg="cannot read /etc/os-release (%s): only the Debian family is supported" % error)
+        raise Failure("cannot read /etc/os-release (%s): only the Debian family is supported" % error) from error
     if not module.get_bin_path("dpkg-query"):
-        module.fail_json(msg="%s has no dpkg: only the Debian family is supported" % os_release.get("PRETTY_NAME"))
+        raise Failure("%s has no dpkg: only the Debian family is supported" % os_release.get("PRETTY_NAME"))
     rc, listing, stderr = module.run_command(["ip", "-json", "address"])
     if rc != 0:
-        module.fail_json(msg="'ip -json address' failed (%s): install iproute2" % stderr.strip())
+        raise Failure("'ip -json address' failed (%s): install iproute2" % stderr.strip())
 
     installed = installed_versions(module, sorted(set(wanted) | {"dovecot-core"}))
     version = upstream_version(installed.get("dovecot-core"))
@@ -258,29 +259,33 @@ def main() -> None:
     with open("/proc/self/mountinfo", encoding="utf-8") as stream:
         mountinfo = stream.read()
     export = module.params["export"]
-    module.exit_json(
-        changed=False,
-        dovecot_version=version or candidate_version(module) or version_of_release(os_release),
-        distribution=os_release.get("PRETTY_NAME", "unknown"),
-        hostname=socket.gethostname(),
-        address=module.params["address"],
-        address_interface=interfaces.get(module.params["address"]),
-        addresses=[address for _interface, address in addresses],
-        certificate=certificate(module, module.params["certificate"]),
-        clock=time.time(),
-        cores=len(os.sched_getaffinity(0)),
-        has_mail=not mounted_at(mountinfo, mail_home) and any(files for _folder, _folders, files in os.walk(mail_home)),
-        kernel=kernel(module.params["kernel"]),
-        mail_account=account(module.params["mail_user"] or ""),
-        mounted_by_hand=mounted_by_hand(module, mountinfo, export) if export else None,
-        holds_vip=module.params["vip"] in interfaces,
-        filling=first_line(FILLING),
-        idle_units=[name for name, state in units.items() if state != ("active", "enabled")],
-        inactive_units=[name for name, (active, _file) in units.items() if active != "active"],
-        secrets={name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
-        space=space(),
-        missing_packages=[package for package in wanted if package not in installed],
-    )
+    return {
+        "changed": False,
+        "dovecot_version": version or candidate_version(module) or version_of_release(os_release),
+        "distribution": os_release.get("PRETTY_NAME", "unknown"),
+        "hostname": socket.gethostname(),
+        "address": module.params["address"],
+        "address_interface": interfaces.get(module.params["address"]),
+        "addresses": [address for _interface, address in addresses],
+        "certificate": certificate(module, module.params["certificate"]),
+        "clock": time.time(),
+        "cores": len(os.sched_getaffinity(0)),
+        "has_mail": not mounted_at(mountinfo, mail_home) and any(files for _folder, _folders, files in os.walk(mail_home)),
+        "kernel": kernel(module.params["kernel"]),
+        "mail_account": account(module.params["mail_user"] or ""),
+        "mounted_by_hand": mounted_by_hand(module, mountinfo, export) if export else None,
+        "holds_vip": module.params["vip"] in interfaces,
+        "filling": first_line(FILLING),
+        "idle_units": [name for name, state in units.items() if state != ("active", "enabled")],
+        "inactive_units": [name for name, (active, _file) in units.items() if active != "active"],
+        "secrets": {name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
+        "space": space(),
+        "missing_packages": [package for package in wanted if package not in installed],
+    }
+
+
+def main() -> None:
+    _main.main(work, OPTIONS)
 
 
 if __name__ == "__main__":

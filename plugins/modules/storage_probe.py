@@ -140,12 +140,12 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn, TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import _storage_program
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main, _storage_program
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import Mount, mounted_at, not_in_force
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Params, Result
 
@@ -221,9 +221,8 @@ class Probe:
 
     def refuse(self, sentences: list[str]) -> NoReturn:
         self.release()
-        fail: Callable[..., NoReturn] = self.module.fail_json
-        fail(
-            msg="The storage cannot be used as it is, Dovecot was not started with it:\n"
+        raise Failure(
+            "The storage cannot be used as it is, Dovecot was not started with it:\n"
             + "\n".join("  - %s: %s" % (self.params["name"], sentence) for sentence in sentences)
         )
 
@@ -340,12 +339,15 @@ def lock_complaint(name: str, state: str, params: Params) -> str | None:
     return "the file of %s cannot be locked (%s): set dovecot_shared_storage_lock_method" % (name, state)
 
 
-def main() -> None:
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+def work(module: AnsibleModule) -> Result:
     module.run_command_environ_update = {"LC_ALL": "C"}
     probe = Probe(module)
     act = {"held": probe.hold, "seen": probe.see, "released": probe.release}[module.params["state"]]
-    module.exit_json(changed=False, **act())
+    return {"changed": False, **act()}
+
+
+def main() -> None:
+    _main.main(work, ARGUMENTS)
 
 
 if __name__ == "__main__":

@@ -64,9 +64,11 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailcluster.dovecot.plugins.module_utils import _user_hold
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _main, _user_hold
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Options, Result
 
-OPTIONS = {
+OPTIONS: Options = {
     "user": {"type": "str"},
     "state": {"type": "str", "choices": ["held", "released", "listed"], "default": "held"},
     "path": {"type": "path", "default": "/etc/dovecot/held-users.passwd"},
@@ -84,11 +86,10 @@ def replace(path: str, text: str) -> None:
     os.rename(file.name, path)
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=OPTIONS, required_if=NEED_USER, supports_check_mode=True)
+def work(module: AnsibleModule) -> Result:
     path, user, state = (module.params[name] for name in ("path", "user", "state"))
     if not os.path.exists(path):
-        module.fail_json(msg="%s does not exist: this node is no proxy, or was not deployed" % path)
+        raise Failure("%s does not exist: this node is no proxy, or was not deployed" % path)
     with open(path, encoding="utf-8") as file:
         text = file.read()
     wanted = {"held": _user_hold.with_user, "released": _user_hold.without_user, "listed": lambda text, _user: text}[state](
@@ -96,7 +97,11 @@ def main() -> None:
     )
     if wanted != text and not module.check_mode:
         replace(path, wanted)
-    module.exit_json(changed=wanted != text, held=_user_hold.held(wanted))
+    return {"changed": wanted != text, "held": _user_hold.held(wanted)}
+
+
+def main() -> None:
+    _main.main(work, OPTIONS, required_if=NEED_USER)
 
 
 if __name__ == "__main__":

@@ -81,13 +81,13 @@ def test_its_refusal_names_live_paths_and_no_secret():
     with pytest.raises(ConfigError) as error:
         call(["haproxy -c -f {tree}/etc/h.cfg"], lambda argv: (1, "out", "[/t/etc/h.cfg:1] : geheimnis\n\n"))
     assert error.value.message == ("'haproxy -c -f /etc/h.cfg' ended with exit status 1:\n[/etc/h.cfg:1] : ********\nout")
-    assert error.value.details["problems"] == [error.value.message]
+    assert error.value.details()["problems"] == [error.value.message]
 
 
 def test_all_validators_are_heard():
     with pytest.raises(ConfigError) as error:
         call(["one", "two"], lambda argv: (1, argv[0] + " says no", ""))
-    assert len(error.value.details["problems"]) == 2
+    assert len(error.value.details()["problems"]) == 2
     assert "one says no" in error.value.message
     assert "two says no" in error.value.message
 

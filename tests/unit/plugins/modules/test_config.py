@@ -155,7 +155,7 @@ def test_a_refusal_installs_nothing_and_leaves_no_tree(host):
     assert "The new configuration is refused, nothing of it was installed" in error.value.message
     assert B + ": BAD" in error.value.message
     assert "mailcluster-stage" not in error.value.message
-    assert error.value.details["restored_files"] == []
+    assert error.value.details()["restored_files"] == []
     assert host.snapshot() == before
     assert not os.path.exists(host.runs[-1][1])
 
@@ -167,7 +167,7 @@ def test_a_refusal_takes_back_what_earlier_calls_of_the_run_installed(host):
     host.config({A: "changed\n", "/etc/x/new.conf": "new\n"}, role="server")
     with pytest.raises(ConfigError) as error:
         host.config({B: "BAD\n"})
-    assert error.value.details["restored_files"] == [A, "/etc/x/new.conf"]
+    assert error.value.details()["restored_files"] == [A, "/etc/x/new.conf"]
     assert f"taken back too: {A}, /etc/x/new.conf" in error.value.message
     assert host.read(A) == "one\n"
     assert not os.path.exists(host.place("/etc/x/new.conf"))
@@ -253,7 +253,7 @@ def test_secrets_are_in_no_output(host):
     files = {A: "harmless BAD\n", SECRET: secret("password geheimnis1\n")}
     with pytest.raises(ConfigError) as error:
         host.config({A: "harmless\n", SECRET: secret("password geheimnis1 BAD\n")})
-    assert "geheimnis1" not in repr((error.value.message, error.value.details))
+    assert "geheimnis1" not in repr((error.value.message, error.value.details()))
     assert SECRET in error.value.message
     files[A] = "harmless\n"
     results = [host.config(files, want_diff=True)]

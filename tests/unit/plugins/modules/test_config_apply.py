@@ -261,8 +261,8 @@ def test_a_reload_that_fails_is_taken_back(host, content, words):
     assert words in error.value.message
     assert "The previous configuration is back in force" in error.value.message
     assert error.value.message.endswith("line 1\nline 2")
-    assert error.value.details["rolled_back"] is True
-    assert error.value.details["restored_files"] == [CONF, "/etc/dovecot/new.conf"]
+    assert error.value.details()["rolled_back"] is True
+    assert error.value.details()["restored_files"] == [CONF, "/etc/dovecot/new.conf"]
     assert (host.read(CONF), host.read("/etc/dovecot/new.conf")) == ("old", None)
     assert host.told == ["reload-or-restart " + DOVECOT] * 2
     assert host.units[DOVECOT]["ActiveState"] == "active"
