@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _storage_program
-from ansible_collections.mailcluster.dovecot.plugins.modules.storage_probe import program
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._storage_probe import program
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _doveadm
-from ansible_collections.mailcluster.dovecot.plugins.modules import mailbox_maintenance, replicator_user, user_info
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _mailbox_maintenance as mailbox_maintenance
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _replicator_user as replicator_user
+from ansible_collections.mailcluster.dovecot.plugins.modules import user_info
 
 
 class Node:

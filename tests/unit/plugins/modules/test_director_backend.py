@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._director_backend import DrainTimedOut, converge
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveadm import Doveadm
-from ansible_collections.mailcluster.dovecot.plugins.modules.director_backend import DrainTimedOut, converge
 
 HOST, PARTNER = "198.51.100.31", "198.51.100.32"
 

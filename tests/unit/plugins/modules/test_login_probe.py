@@ -8,8 +8,8 @@ import ssl
 import pytest
 from mail_server import Script, self_signed, serving
 
-from ansible_collections.mailcluster.dovecot.plugins.modules import login_probe
-from ansible_collections.mailcluster.dovecot.plugins.modules.login_probe import ProbeFailed, probe
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _login_probe as login_probe
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._login_probe import ProbeFailed, probe
 
 TLS = Script.TLS
 READY = b"+OK Dovecot ready.\r\n"

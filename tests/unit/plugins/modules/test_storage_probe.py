@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.mailcluster.dovecot.plugins.modules import storage_probe
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _storage_probe as storage_probe
 
 PARAMS = {
     "path": "/var/vmail",
