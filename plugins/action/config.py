@@ -16,34 +16,17 @@ from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-FILE_SPEC = {
-    "dest": {"type": "str", "required": True},
-    "template": {"type": "str"},
-    "file": {"type": "str"},
-    "interpreter": {"type": "str", "default": ""},
-    "content": {"type": "raw"},
-    "secret": {"type": "bool", "default": False},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "mode": {"type": "raw"},
-    "unit": {"type": "str"},
+from ansible_collections.mailcluster.dovecot.plugins.modules import config
+
+# The module's own, before templates are rendered: a mode as YAML has it, and no secrets, which are made here.
+FILE_SPEC = {**config.FILE_SPEC, "mode": {"type": "raw"}}
+FILES = {
+    **config.ARGUMENT_SPEC["files"],
+    "options": FILE_SPEC,
+    "mutually_exclusive": [("template", "file", "content")],
+    "required_one_of": [("template", "file", "content")],
 }
-ARGUMENT_SPEC = {
-    "role": {"type": "str", "required": True},
-    "roles": {"type": "list", "elements": "str"},
-    "unit": {"type": "str", "default": ""},
-    "partial": {"type": "bool", "default": False},
-    "validate": {"type": "list", "elements": "str", "default": []},
-    "files": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": FILE_SPEC,
-        "mutually_exclusive": [("template", "file", "content")],
-        "required_one_of": [("template", "file", "content")],
-    },
-    "state_dir": {"type": "str", "default": "/var/lib/mailcluster-dovecot"},
-}
+ARGUMENT_SPEC = {name: option for name, option in config.ARGUMENT_SPEC.items() if name != "secrets"} | {"files": FILES}
 MODULE = "mailcluster.dovecot.config"
 
 
