@@ -61,8 +61,8 @@ def _alone(name: str) -> list[str]:
         return []
     hosts, roles = ALONE[name]
     return [
-        "In a play of your own it has the inventory judged first, once a run, and configures what it builds on. The role",
-        "`service` brings into force what the others have installed, in whatever order:",
+        "In a play of your own, the role first has the inventory checked (once per run), and configures what it builds on. The",
+        "role `service` comes last, and applies what the others have installed; their order does not matter:",
         "",
         "```yaml",
         f"- hosts: {hosts}",

@@ -36,7 +36,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Refuse what could do harm
+- name: Check the node to fill and its partner
   ansible.builtin.assert:
     that: (topology | mailcluster.dovecot.fill_obstacles('mail2', facts)) | length == 0
 """
