@@ -215,24 +215,21 @@ class ActionModule(ActionBase):
         """Secret -> (node, value) pairs; one node is read twice, since a lookup may give another value each time."""
         found: dict[str, list[tuple[str, Any]]] = {}
         for variable, names in _secrets.holders(topology, common.get("dovecot_proxy_login")).items():
-            found[variable] = []
-            if variable in judgement.unusable:
-                continue
-            found[variable] = [(name, self._secret(variable, judgement.values[name], variables[name])) for name in names]
-            for name in names[:1]:
+            pairs = [(name, self._secret(judgement, name, variable, variables[name])) for name in names]
+            found[variable] = [] if variable in judgement.unusable else pairs
+            for name in names[:1] if found[variable] else ():
                 try:
                     again = self._render(variables[name].get(variable), variables[name])
                 except Exception:  # it could be read a moment ago
                     again = None
-                found[variable].append((name, found[variable][0][1] if again is None else again))
+                found[variable].append((name, pairs[0][1] if again is None else str(again)))
         return found
 
-    def _secret(self, variable: str, values: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+    @staticmethod
+    def _secret(judgement: Judgement, name: str, variable: str, variables: Mapping[str, Any]) -> Any:
         """A node may be given a secret without having the role that the variable is of, as a backend that of its proxies."""
-        if variable in values:
-            return values[variable]
-        text = self._render(variables.get(variable), variables)
-        return text if text is None else str(text)
+        values = judgement.values[name]
+        return values[variable] if variable in values else judgement.of_another_role(name, variable, variables)
 
     @staticmethod
     def _declared(readings: _secrets.Readings, nonce: str) -> dict[str, _secrets.Secret]:

@@ -13,7 +13,7 @@ DAYS = re.compile(rf"{DAY}((\.\.|-|,){DAY})*,?\Z", re.IGNORECASE)
 DATE = re.compile(r"((?P<year>[\d*.,/]+)-)?(?P<month>[\d*.,/]+)[-~](?P<day>[\d*.,/~]+)\Z")
 TIME = re.compile(r"(?P<hour>[\d*.,/]+):(?P<minute>[\d*.,/]+)(:(?P<second>[\d*.,/]+))?\Z")
 ZONE = re.compile(r"(UTC|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+\d*)\Z")
-PART = re.compile(r"(\*|\d+(\.\.\d+|\.\d+)?)(/\d+(\.\d+)?)?\Z")
+PART = re.compile(r"(\*|\d{1,9}(\.\.\d{1,9}|\.\d{1,9})?)(/\d{1,9}(\.\d{1,9})?)?\Z", re.ASCII)
 REACH = {"year": (1970, 2199), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._user_databases import DRIVERS, SQL, named
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import type_of
 
 # As somebody has written it.
 Written = Mapping[str, Any]
@@ -117,7 +118,7 @@ def problems(databases: Any, home_servers: Any, topology: Topology, sasl: bool =
 
 def _keys(database: Written) -> Iterator[str]:
     driver = database["driver"]
-    for key in sorted(map(str, set(database) - KEYS[driver] - {"name"})):
+    for key in sorted(set(map(str, database)) - KEYS[driver] - {"name"}):
         yield f"'{key}' is unknown there: use {', '.join(sorted(KEYS[driver]))}"
     for key in NEEDED[driver]:
         if key not in SECRETS and not database.get(key):
@@ -129,15 +130,15 @@ def _keys(database: Written) -> Iterator[str]:
         yield "ca: (value not shown) is no PEM text: it must contain '-----BEGIN'; for a path on the nodes use ca_file"
     elif has_private_key(database.get("ca")):
         yield "ca: (value not shown) has a private key in it: give the authority's certificate only, and keep its key elsewhere"
-    uris = database.get("uris") if isinstance(database.get("uris"), list) else []
-    plain = [str(uri) for uri in uris or [] if str(uri).startswith("ldap://")]
+    uris = list(map(str, database["uris"])) if isinstance(database.get("uris"), list) else []
+    plain = [uri for uri in uris if uri.startswith("ldap://")]
     if plain and database.get("tls", True):
         yield (
             f"uris: '{plain[0]}' would have to be asked by STARTTLS, with which Dovecot 2.3 leaves clients without any answer "
             f"while the directory is down: use ldaps://, or set tls: false on a network that you trust"
         )
-    for other in uris or []:
-        if not str(other).startswith(("ldap://", "ldaps://", "ldapi://")):
+    for other in uris:
+        if not other.startswith(("ldap://", "ldaps://", "ldapi://")):
             yield f"uris: '{other}' is no LDAP address: begin it with ldap:// or ldaps://"
 
 
@@ -211,7 +212,7 @@ def _mapping(databases: Iterable[Written], home_servers: Any, topology: Topology
     if not home_servers:
         return
     if not hasattr(home_servers, "items"):
-        yield f"dovecot_home_servers: is a {type(home_servers).__name__}, no mapping: write VALUE: PARTITION for each value"
+        yield f"dovecot_home_servers: is a {type_of(home_servers)}, no mapping: write VALUE: PARTITION for each value"
         return
     partitions = topology["partitions"]
     for value, partition in home_servers.items():

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, is_number
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, whole
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable, folded_filter, folded_query
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._schemes import SCHEMES
 
@@ -24,7 +24,7 @@ LISTS = ("uris", "hosts")
 SECRETS = ("password", "bind_password", "ca")
 # Names of columns, tables and attributes, which stand within queries and filters as they are.
 COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){0,2}\Z")
-ATTRIBUTE = re.compile(r"([A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+)\Z")
+ATTRIBUTE = re.compile(r"([A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+)\Z", re.ASCII)
 PATTERNS = {"table": COLUMN, "user_column": COLUMN, "password_column": COLUMN}
 WORD = re.compile(r"[^\s'\"\\#]+\Z")
 # an address, a name, or the folder of a socket
@@ -62,9 +62,10 @@ def _value(key: str, value: Any, driver: Any) -> tuple[Any, list[str]]:
         problems = ["an item is empty: remove it"] if len(items) != len(value) or not items else []
         return items, problems + [problem for item in items for problem in _server(key, item)]
     if key == "port":
-        if not is_number(value) or not 1 <= int(value) <= 65535:
+        port = whole(value)
+        if port is None or not 1 <= port <= 65535:
             return value, [f"'{value}' is no port: write a number from 1 to 65535"]
-        return int(value), []
+        return port, []
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return value, [] if key == "driver" else ["is no text: write it in quotes"]
     text = str(value)

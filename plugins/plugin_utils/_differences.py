@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import same, some
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._judgement import same
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import some
 
 OF_ALL = (
     "dovecot_vip",

@@ -26,7 +26,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
     _storage_checks,
     _user_names,
 )
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import is_number
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import whole
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._pem import has_private_key
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import (
     CLUSTER_GROUP,
@@ -40,6 +40,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology impo
     parse_interface,
     parse_network,
 )
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import some, type_of
 
 SECRET_LENGTH = 16
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -232,7 +233,7 @@ def check_addresses(topology: Topology, vars: Variables, **_rest: Any) -> Iterat
             f"dovecot_address: {address} of {name} is outside of the VIP's network {vip.network} "
             f"(dovecot_vip: {vip}): correct one of them"
             + ("" if holds_vip else ", or set dovecot_allow_routed: true if there is a router between")
-            + (f" (so are those of {_secrets.some(others)})" if others else "")
+            + (f" (so are those of {some(others)})" if others else "")
         )
 
 
@@ -286,7 +287,7 @@ def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str
         if parse_address(node["address"]) == vip.ip:
             yield (f"dovecot_vip: {vip.ip} is the address of {name} too: the VIP must be an address that no node has of its own")
     router_id = vars.get("dovecot_vrrp_router_id", 51)
-    if not is_number(router_id) or not 1 <= int(router_id) <= 255:
+    if not 1 <= (whole(router_id) or 0) <= 255:
         yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
     preferred = vars.get("dovecot_service_address_preferred")
     if preferred and preferred not in holders:
@@ -303,9 +304,9 @@ def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterat
             f"add a second, or set dovecot_director_allow_single: true"
         )
     for name, node in topology["nodes"].items():
-        weight = node["weight"]
-        if not is_number(weight) or not 0 <= int(weight) <= 1000:
-            yield f"dovecot_backend_weight: '{weight}' of {name} is no whole number from 0 to 1000"
+        weight = whole(node["weight"])
+        if weight is None or weight > 1000:
+            yield f"dovecot_backend_weight: '{node['weight']}' of {name} is no whole number from 0 to 1000"
     for partition, members in topology["partitions"].items():
         if topology["directors"] and not any(str(topology["nodes"][name]["weight"]) != "0" for name in members):
             yield (
@@ -406,13 +407,13 @@ def _certificates_of(values: Mapping[str, Variables]) -> Iterator[str]:
     for (certificate, key), names in told.items():
         found = _certificates.problem(certificate, key)
         if found:
-            yield f"{found[0]}: (value not shown) of {_secrets.some(names)} {found[1]}"
+            yield f"{found[0]}: (value not shown) of {some(names)} {found[1]}"
 
 
 def check_users(vars: Variables, topology: Topology, **_rest: Any) -> Iterator[str]:
     users = vars.get("dovecot_users") or []
     if not isinstance(users, list):
-        yield f"dovecot_users: is a {type(users).__name__}, no list: write one user an item, with name and password"
+        yield f"dovecot_users: is a {type_of(users)}, no list: write one user an item, with name and password"
         return
     partitions = sorted(topology["partitions"])
     seen = set()
@@ -523,14 +524,14 @@ def check_settings(given: Mapping[str, Given], topology: Topology, vars: Variabl
     for tree, names in _same_settings(given):
         if not hasattr(tree, "items"):
             yield (
-                f"dovecot_settings: of {', '.join(names)} is a {type(tree).__name__}, no mapping: write "
+                f"dovecot_settings: of {', '.join(names)} is a {type_of(tree)}, no mapping: write "
                 f"setting: value, and a section as a mapping below its name"
             )
             continue
         replicated = any("replication" in topology["nodes"][name]["roles"] for name in names)
         yield from _open_relays(tree, [name for name in names if _believes_any_password(topology["nodes"][name], vars)])
         for where, words in _setting_checks.problems(tree):
-            yield f"dovecot_settings: {where} of {_secrets.some(names)} {words}"
+            yield f"dovecot_settings: {where} of {some(names)} {words}"
         for path, value in _setting_checks.leaves(tree):
             if path[-1] == "replication_sync_timeout":
                 yield (
@@ -554,8 +555,8 @@ def _believes_any_password(node: Node, vars: Variables) -> bool:
 
 def _open_relays(tree: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     services = _setting_checks.sections(tree.get("service auth")) if names else ()
-    for listener in (str(listener) for service in services for listener in service):
-        if listener.startswith("inet_listener"):
+    for listener in (listener for service in services for listener in service):
+        if str(listener).startswith("inet_listener"):
             yield (
                 f"dovecot_settings: service auth/{listener} of {', '.join(names)} says OK to any password, since the backends "
                 f"judge it: a mail server that asks there is an open relay. Remove it: for dovecot_mta_networks there is one "

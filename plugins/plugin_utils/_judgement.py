@@ -15,6 +15,7 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _databa
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, normalised
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._reading import Reader, Unreadable
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import Option, Specifications
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import some
 
 # Follows from the topology, which is not there yet.
 DERIVED_LATER = frozenset({"dovecot_service_address_preferred"})
@@ -45,25 +46,39 @@ class Judgement:
         values = dict(values)
         changed: dict[str, Any] = {}
         for variable in (*derived, *(variable for variable in options if variable in given)):
-            try:
-                value = self._reader.read(variable, variables)
-            except Unreadable as error:
-                readable = self._unreadable(name, variable, str(error), variables)
-                if readable is not None:
-                    values[variable] = readable
-                continue
-            normal, wrong, differs = self._judge(variable, options[variable], value)
-            for what, words in wrong:
-                self._note(variable, what, words, name)
-            if normal is None and wrong:
-                self.unusable.add(variable)
-                continue
-            if normal is None and variable in self._defaults:  # an empty key, where the default is a template
-                normal = self._reader.read(variable, {**variables, variable: self._defaults[variable]})
-            values[variable] = normal
+            normal, usable, differs = self._read(name, variable, options[variable], variables)
+            if usable:
+                values[variable] = normal
             if differs and variable in given:
                 changed[variable] = normal
         self.values[name], self.changed[name] = values, changed
+
+    def of_another_role(self, name: str, variable: str, variables: Mapping[str, Any]) -> Any:
+        """The value of a variable that a host has without having its role; None if it has none."""
+        return self._read(name, variable, self._options_of(variable), variables)[0] if variable in variables else None
+
+    def _read(self, name: str, variable: str, spec: Option, variables: Mapping[str, Any]) -> tuple[Any, bool, bool]:
+        """The normalised value, whether it can be used, and whether roles would read it otherwise."""
+        try:
+            value = self._reader.read(variable, variables)
+        except Unreadable as error:
+            readable = self._unreadable(name, variable, str(error), variables)
+            return readable, readable is not None, False
+        normal, wrong, differs = self._judge(variable, spec, value)
+        for what, words in wrong:
+            self.note(variable, what, words, name)
+        if normal is None and wrong:
+            self.unusable.add(variable)
+            return None, False, False
+        default = self._defaults.get(variable)
+        if normal is None and variable in DERIVED_LATER:
+            self.unusable.add(variable)
+            self.note(variable, "", "is empty: give it a value, or remove it for its default", name)
+            return None, False, False
+        if normal is None and default is not None and variables[variable] is not default:  # an empty key
+            normal, usable, _differs = self._read(name, variable, spec, {**variables, variable: default})
+            return normal, usable, usable
+        return normal, True, differs
 
     def problems(self) -> Iterator[str]:
         """Sentences, each with the hosts that it holds for, unless it holds for all that have the variable."""
@@ -71,9 +86,6 @@ class Judgement:
             yield sentence(variable, what, words, names, sum(variable in host for host in self.values.values()))
 
     def note(self, variable: str, what: str, words: str, name: str) -> None:
-        self._note(variable, what, words, name)
-
-    def _note(self, variable: str, what: str, words: str, name: str) -> None:
         names = self._found.setdefault((variable, what, words), [])
         if name not in names[-1:]:
             names.append(name)
@@ -83,13 +95,13 @@ class Judgement:
         if isinstance(variables[variable], (list, tuple)):
             items, reasons = self._reader.parts(variable, variables)
             for number, why in reasons:
-                self._note(variable, f"item {number}", f"cannot be read: {why}", name)
+                self.note(variable, f"item {number}", f"cannot be read: {why}", name)
             normal, wrong, _differs = self._judge(variable, self._options_of(variable), items)
             for what, words in wrong:
-                self._note(variable, what, words, name)
+                self.note(variable, what, words, name)
             return normal
         self.unusable.add(variable)
-        self._note(variable, "", f"cannot be read: {reason}", name)
+        self.note(variable, "", f"cannot be read: {reason}", name)
         return None
 
     def _options_of(self, variable: str) -> Option:
@@ -126,10 +138,6 @@ class Judgement:
 def sentence(variable: str, what: str, words: str, names: Sequence[str], total: int) -> str:
     of = "" if len(names) == total else f"of {some(names)} "
     return f"{variable}: {what}{' ' if what else ''}{of}{words}"
-
-
-def some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
 
 
 def same(one: Any, other: Any) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _calendar
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, is_number, shown
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import Wrong, shown, whole
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import refusal
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import did_you_mean
@@ -62,14 +62,17 @@ SYSTEM_FOLDERS = frozenset(
     )
 )
 NEVER_BELOW = ("/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/sys/", "/usr/")
-QUOTA = re.compile(r"\d+[bBkKmMgGtT]?\Z")
-SIZE = re.compile(r"\d+ ?([bB]|[kKmMgGtT]([iI]?[bB])?)?\Z")
-RESERVE = re.compile(r"(\d+(\.\d+)?[kKmMgGtT]?|\d{1,2}(\.\d+)?%)\Z")
-INTERVAL = re.compile(r"(\d+) ?(ms|msecs?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)\Z", re.IGNORECASE)
-HAPROXY_INTERVAL = re.compile(r"(\d+)(us|ms|s|m|h|d)\Z")
+# In ASCII: other alphabets have digits and an 's', too. And of a length that Python makes a number of.
+QUOTA = re.compile(r"\d{1,18}[bBkKmMgGtT]?\Z", re.ASCII)
+SIZE = re.compile(r"\d{1,18} ?([bB]|[kKmMgGtT]([iI]?[bB])?)?\Z", re.ASCII)
+RESERVE = re.compile(r"(\d{1,18}(\.\d{1,18})?[kKmMgGtT]?|\d{1,2}(\.\d{1,18})?%)\Z", re.ASCII)
+INTERVAL = re.compile(
+    r"(\d{1,18}) ?(ms|msecs?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)\Z", re.IGNORECASE | re.ASCII
+)
+HAPROXY_INTERVAL = re.compile(r"(\d{1,18})(us|ms|s|m|h|d)\Z", re.ASCII)
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800, "s": 1}
 LOCATION_DRIVERS = ("mdbox", "sdbox", "maildir", "mbox")
-HOST_AND_PORT = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(\d{1,5}))?\Z")
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(\d{1,5}))?\Z", re.ASCII)
 NAMESPACE_KEYS = (
     "name",
     "type",
@@ -154,7 +157,7 @@ def haproxy_interval(value: str) -> Iterator[Wrong]:
 
 
 def calendar(value: str) -> Iterator[Wrong]:
-    if is_number(value):
+    if whole(value) is not None:
         yield shown("", value), 'is what YAML makes of a time without quotes: write it as "*-*-* 03:30:00", in quotes'
     elif not _calendar.understood(value):
         yield shown("", value), 'is no calendar expression of systemd: write it as "*-*-* 03:00:00" (`man systemd.time`)'
@@ -220,14 +223,15 @@ def mail_location(value: str) -> Iterator[Wrong]:
 
 
 def namespaces(value: Sequence[Mapping[str, Any]]) -> Iterator[Wrong]:
-    seen = set()
+    seen = {"inbox"}
     for number, space in enumerate(value, 1):
         item, name = f"item {number}", space.get("name")
         if not isinstance(name, str) or not NAME.match(name):
             yield item, f"has the name '{name}': give it a name of letters, digits, '_' and '-'"
-        elif name in seen or name == "inbox":
+        elif name in seen:
             yield item, f"has the name '{name}', which another namespace has: choose one that is free"
-        seen.add(str(name))
+        else:
+            seen.add(name)
         for key, setting in space.items():
             if key not in NAMESPACE_KEYS:
                 like = did_you_mean(key, NAMESPACE_KEYS)

@@ -10,6 +10,7 @@ meant, as it may be shown.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import PORTS, how_to_leave_out
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._specification import SECRET, Option, did_you_mean
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import type_of
 
 # (what, words)
 Wrong = tuple[str, str]
@@ -30,6 +32,9 @@ WANTED = {
     "int": "no whole number: write digits only",
     "float": "no number: write it as 1.5",
 }
+# Not what Python takes beside that: signs of other alphabets, exponents that fill the memory, more digits than it reads.
+WHOLE = re.compile(r"[0-9]{1,18}\Z")
+INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}(\.0+)?\s*\Z")
 PLURAL = {"list": "is no list: write one a line, each after '- '", "dict": "no mapping: write NAME: VALUE, one a line"}
 
 
@@ -51,6 +56,12 @@ def shown(variable: str, value: object) -> str:
         return "(value not shown)"
     text = str(value)
     return "'%s'" % (text if len(text) <= 60 else text[:57] + "...")
+
+
+def whole(value: object) -> int | None:
+    """The number that I(value) is in digits, or None."""
+    text = str(value)
+    return int(text) if WHOLE.match(text) else None
 
 
 def _one(variable: str, spec: Option, kind: str, value: Any) -> tuple[Any, list[Wrong]]:
@@ -81,9 +92,10 @@ def _plausible(kind: str, value: object, choices: Iterable[str] | None) -> bool:
     """What Ansible's validator would make something of that nobody meant."""
     if isinstance(value, bool):
         return kind == "bool" or bool(choices and {"yes", "no"} & set(choices))
-    if kind in ("int", "float"):
-        too_large = isinstance(value, int) and abs(value) > MAX_NUMBER
-        return (isinstance(value, (str, int)) and not too_large) or (kind == "float" and isinstance(value, float))
+    if kind == "int":
+        return isinstance(value, int) or (isinstance(value, str) and bool(INTEGER.match(value)))
+    if kind == "float":
+        return isinstance(value, (str, int, float))
     return isinstance(value, (str, int, float))
 
 
@@ -93,9 +105,11 @@ def is_number(value: object) -> bool:
 
 
 def _validated(variable: str, spec: Option, value: Any) -> tuple[Any, bool]:
-    result = ArgumentSpecValidator({variable: {"type": spec.get("type", "str"), "choices": spec.get("choices")}}).validate(
-        {variable: value}
-    )
+    validator = ArgumentSpecValidator({variable: {"type": spec.get("type", "str"), "choices": spec.get("choices")}})
+    try:
+        result = validator.validate({variable: value})
+    except OverflowError:  # a number that no float can be
+        return None, True
     return result.validated_parameters.get(variable), bool(result.error_messages)
 
 
@@ -187,8 +201,3 @@ def _dict(variable: str, spec: Option, value: Any) -> tuple[Any, list[Wrong]]:
 def _meant(variable: str, key: str, given: object) -> str:
     """What to do instead, for whoever has written it to be without a service."""
     return how_to_leave_out(key) if variable in PORTS and not given else ""
-
-
-def type_of(value: object) -> str:
-    kinds = ((bool, "truth value"), (str, "text"), ((int, float), "number"), (dict, "mapping"), ((list, tuple), "list"))
-    return next((name for kind, name in kinds if isinstance(value, kind)), "value")

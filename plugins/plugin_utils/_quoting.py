@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import type_of
+
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # Dovecot's own: what another setting or a file has, and a text within quotes.
 EXPRESSION = re.compile(r"<|\$|.*[ \t]\$")
@@ -41,8 +43,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, (str, int, float)):
-        kind = "nothing" if value is None else "a list" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
-        raise Unwritable(f"is {kind}, where a text is needed")
+        raise Unwritable(f"is {'nothing' if value is None else 'a ' + type_of(value)}, where a text is needed")
     return str(value)
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import some
 
 DOVEADM, PROXY_MASTER = "dovecot_doveadm_password", "dovecot_proxy_master_password"
 
@@ -81,7 +82,3 @@ def changing(nodes: Mapping[str, Facts], declared: Mapping[str, Secret]) -> Iter
 
 def _others(pairs: Iterable[tuple[str, Any]], names: list[str]) -> list[str]:
     return list(dict.fromkeys(name for name, _value in pairs if name not in names)) or names
-
-
-def some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")

@@ -105,6 +105,8 @@ def _value(where: str, key: str, value: Any, owned: Mapping[str, str]) -> Iterat
         yield where, f"({shown}) cannot be changed, since {FIXED[key]}: remove it"
     elif isinstance(value, str):
         yield from _text(where, value, shown)
+    elif why := refusal(value):
+        yield where, f"({shown}) {why}: write it in quotes"
 
 
 def _text(where: str, value: str, shown: str) -> Iterator[Wrong]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _storage
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import is_number
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import whole
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import CACHING, FORMATS, TYPES, Storage, mail_format
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Given, Groups, Topology
 
@@ -24,6 +24,8 @@ HARMFUL_OPTIONS = {
     "ro": "with it no mail could be stored: leave it out",
     "nolock": "with it the nodes do not see each other's locks, and indexes break: leave it out",
 }
+# As Dovecot reads what YAML has made of them.
+BOOLEANS = {"True": "yes", "1": "yes", "False": "no", "0": "no"}
 HARMFUL_VALUES: dict[str, tuple[str, ...]] = {"local_lock": ("all", "flock", "posix")}
 
 
@@ -73,15 +75,16 @@ def _server(topology: Topology, given: Mapping[str, Given], members: Sequence[st
                 f"{SERVERS}: {name} is {' and '.join(others)} too: a node that mounts from itself hangs when it is short of "
                 f"memory; put it into this group only"
             )
-        export, seconds = given[name]["export"], given[name]["lease_time"]
+        export, lease = given[name]["export"], given[name]["lease_time"]
+        seconds = whole(lease)
         if not str(export).startswith("/") or str(export) == "/" or any(sign in str(export) for sign in " \t\"'\\"):
             yield (
                 f"dovecot_nfs_server_export: '{export}' of {name} is no path of a folder without spaces and quotes: write "
                 f"it as /srv/mail"
             )
-        if not is_number(seconds) or not LEASE[0] <= int(seconds) <= LEASE[1]:
+        if seconds is None or not LEASE[0] <= seconds <= LEASE[1]:
             yield (
-                f"dovecot_nfs_server_lease_time: '{seconds}' of {name} is no number of seconds from {LEASE[0]} to {LEASE[1]}: "
+                f"dovecot_nfs_server_lease_time: '{lease}' of {name} is no number of seconds from {LEASE[0]} to {LEASE[1]}: "
                 f"that is how long the locks of a dead node last"
             )
     if servers and not members:
@@ -206,10 +209,10 @@ def _own_settings(name: str, settings: Any, storage: Storage, has_directors: boo
     if not hasattr(settings, "get") or storage["type"] not in TYPES:
         return
     for setting, needed in _storage.settings(storage["type"], has_directors, storage["lock_method"]).items():
-        given = settings.get(setting)
-        value = ("yes" if given else "no") if isinstance(given, bool) else given
-        if value not in (None, needed):
+        value = settings.get(setting)
+        words = BOOLEANS.get(str(value), str(value))
+        if value is not None and words != needed:
             yield (
-                f"dovecot_settings: {setting} ({value}) of {name} breaks indexes on {storage['type']} "
+                f"dovecot_settings: {setting} ({words}) of {name} breaks indexes on {storage['type']} "
                 f"{'behind' if has_directors else 'without'} directors: remove it, the role sets {needed}"
             )

@@ -331,6 +331,54 @@ REFUSALS = {
         variables(dovecot_replication_dsync_parameters="-d -n INBOX -N"),
         ["dovecot_replication_dsync_parameters: '-n INBOX'", "names no namespace", "remove it"],
     ),
+    "a namespace whose name is a list": (
+        variables(dovecot_backend_namespaces=[{"name": ["archive"]}]),
+        ["dovecot_backend_namespaces: item 1 has the name '['archive']': give it a name of letters"],
+    ),
+    "a number as a name below the service auth": (
+        variables(dovecot_settings={"service auth": {12346: "x"}}),
+        ["dovecot_settings: service auth/12346 of", "'12346' is no name of a setting: correct it"],
+    ),
+    "a number that no computer has room for": (
+        variables(dovecot_service_address_advert_interval=10**400),
+        ["dovecot_service_address_advert_interval: '1000", "is no number: write it as 1.5"],
+    ),
+    "a number without an end": (
+        variables(dovecot_sessions="inf"),
+        ["dovecot_sessions: 'inf' is no whole number: write digits only"],
+    ),
+    "a number that would take days to be written out": (
+        variables(dovecot_sessions="1e999999999"),
+        ["dovecot_sessions: '1e999999999' is no whole number: write digits only"],
+    ),
+    "a number of more digits than Python takes": (
+        variables(dovecot_backend_weight="9" * 5000),
+        ["dovecot_backend_weight: '999", "is no whole number: write digits only"],
+    ),
+    "a time of more digits than Python takes": (
+        variables(dovecot_loadbalancer_timeout="9" * 5000 + "s", dovecot_auth_cache_ttl="9" * 5000 + " s"),
+        ["dovecot_loadbalancer_timeout: '999", "dovecot_auth_cache_ttl: '999", "is no time with its unit"],
+    ),
+    "a calendar expression of more digits than Python takes": (
+        variables(dovecot_backend_purge_time="9" * 5000 + ":00"),
+        ["dovecot_backend_purge_time: '999", "is no calendar expression of systemd"],
+    ),
+    "a unit in another alphabet": (
+        variables(dovecot_director_user_expire="900 ſ"),
+        ["dovecot_director_user_expire: '900 ſ' is no time with its unit: write it as 15 min"],
+    ),
+    "digits of another alphabet": (
+        variables(dovecot_director_user_expire="٩٠٠ s", dovecot_backend_quota_limit="٥G"),
+        ["dovecot_director_user_expire: '٩٠٠ s' is no time with its unit", "dovecot_backend_quota_limit: '٥G' is no size"],
+    ),
+    "an empty key whose default cannot be known yet": (
+        variables(dovecot_service_address_preferred=None),
+        ["dovecot_service_address_preferred: is empty: give it a value, or remove it for its default"],
+    ),
+    "an empty key whose default cannot be read": (
+        variables(dovecot_loadbalancer_maxconn=None, dovecot_sessions="{{ nope }}"),
+        ["dovecot_loadbalancer_maxconn: cannot be read: it needs 'nope', which is not defined"],
+    ),
 }
 
 
@@ -478,6 +526,22 @@ PARTITIONED_REFUSALS = {
     "a key that no driver has": (
         ldap(url="ldap://198.51.100.61"),
         ["dovecot_user_databases: ldap: 'url' is unknown there", "use auth_bind, base"],
+    ),
+    "keys that are no texts": (
+        variables(dovecot_user_databases=[{"driver": "passwd_file", 1: "x", None: "x", "foo": "x"}]),
+        ["dovecot_user_databases: passwd_file: '1' is unknown there", "'foo' is unknown there: use driver"],
+    ),
+    "a port in superscript": (
+        pgsql(port="²"),
+        ["dovecot_user_databases: item 1 has a wrong port: '²' is no port: write a number from 1 to 65535"],
+    ),
+    "a port of more digits than Python takes": (
+        pgsql(port="9" * 5000),
+        ["dovecot_user_databases: item 1 has a wrong port: '999", "is no port: write a number from 1 to 65535"],
+    ),
+    "addresses of a directory that are a number": (
+        ldap(uris=636),
+        ["dovecot_user_databases: ldap: uris: '636' is no list: write [636]"],
     ),
     "the authority of a directory with its key": (
         ldap(ca=COMBINED),
@@ -660,6 +724,10 @@ SHARED_REFUSALS = {
         variables(dovecot_settings={"mmap_disable": False}),
         ["dovecot_settings: mmap_disable (no) of mail1 breaks indexes on nfs behind directors: remove it, the role sets yes"],
     ),
+    "a list for a setting that storage needs": (
+        variables(dovecot_settings={"mmap_disable": ["a"]}),
+        ["dovecot_settings: mmap_disable (['a']) of mail1 breaks indexes on nfs behind directors: remove it, the role sets yes"],
+    ),
     "a lease that is too short": (
         variables(dovecot_nfs_server_lease_time=5),
         ["dovecot_nfs_server_lease_time: '5' of nfs1 is no number of seconds from 10 to 3600"],
@@ -675,6 +743,46 @@ SHARED_REFUSALS = {
 def test_of_shared_storage_is_refused(case, tmp_path):
     inventory = Inventory(tmp_path, "shared_storage")
     assert_refused(inventory, *SHARED_REFUSALS[case])
+
+
+def test_of_addresses_that_are_no_list_nothing_more_is_said(tmp_path):
+    inventory = Inventory(tmp_path, "partitioned_dedicated")
+    ldap(uris="ldaps://198.51.100.61")(inventory)
+
+    refusal = inventory.refusal()
+
+    assert refusal.startswith("dovecot_user_databases: ldap: uris: 'ldaps://198.51.100.61' is no list: write [ldaps://")
+    assert refusal.count("dovecot_user_databases: ") == 1
+
+
+def test_a_number_is_as_good_as_its_text_for_a_setting_that_storage_needs(tmp_path):
+    inventory = Inventory(tmp_path, "shared_storage_simple")
+    inventory.variables["dovecot_settings"] = {"mail_cache_min_mail_count": 4294967295}
+
+    assert inventory.refusal() == ""
+
+
+def secrets_of_backends(value):
+    def spoil(inventory):
+        variables(dovecot_proxy_login="master")(inventory)
+        inventory.groups["dovecot_backends"].setdefault("vars", {})["dovecot_proxy_master_password"] = value
+        inventory.groups["dovecot_proxies"].setdefault("vars", {})["dovecot_proxy_master_password"] = "0123456789abcdef"
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["0123456789abcdef"], "(value not shown) of a1, b1, c1 is a list, no text: write it in quotes"),
+        (1234567890123456, "(value not shown) of a1, b1, c1 is a number to YAML"),
+        ("{{ nope }}", "of a1, b1, c1 cannot be read: it needs 'nope', which is not defined"),
+    ],
+)
+def test_what_backends_have_as_the_secret_of_the_proxies_is_no_text(value, words, tmp_path):
+    assert_refused(
+        Inventory(tmp_path, "partitioned_dedicated"), secrets_of_backends(value), [f"dovecot_proxy_master_password: {words}"]
+    )
 
 
 def test_glusterfs_needs_directors(tmp_path):

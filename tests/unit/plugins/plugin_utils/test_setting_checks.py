@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._setting_checks import problems
@@ -23,6 +25,7 @@ def test_what_can_be_quoted_is_taken(value):
         ("</etc/a#b", "beside a '#', or a blank or a backslash at an end: remove it"),
         (None, "is empty"),
         (["a", "b"], "is a list (a, b)"),
+        (datetime.date(2026, 1, 1), "(2026-01-01) is a date, where a text is needed: write it in quotes"),
     ],
 )
 def test_what_cannot_be_written_is_refused_in_one_line(value, words):
