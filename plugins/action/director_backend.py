@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.mailcluster.dovecot.plugins.modules.director_backend import OPTIONS
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._normal import whole
 
 MODULE = "mailcluster.dovecot.director_backend"
 SLICE = 5  # seconds
@@ -33,11 +34,10 @@ class ActionModule(ActionBase):
         if result.get("skipped"):
             return result
         self._task_vars = task_vars
-        seconds = self._option("drain_timeout")
-        drains = self._option("state") == "drained" and str(seconds).isdigit() and int(seconds) > 0
-        if not drains or self._task.check_mode:
+        seconds = whole(self._option("drain_timeout"))
+        if self._option("state") != "drained" or not seconds or self._task.check_mode:
             return dict(result, **self._call())
-        return dict(result, **self._drain(int(seconds)))
+        return dict(result, **self._drain(seconds))
 
     def _option(self, name: str) -> Any:
         given = self._task.args.get(name)

@@ -51,7 +51,7 @@ class Accounts:
         self.check_mode = check_mode
 
     def _number(self, kind: str, name: str, path: str, look_up: Callable[[str], int]) -> int:
-        if name.isdigit():
+        if name.isascii() and name.isdecimal():
             return int(name)
         try:
             return look_up(name)

@@ -85,7 +85,9 @@ def test_any_other_failure_ends_it(drain):
     assert (result["error"], result["changed"]) == ("ring_not_synced", True)
 
 
-@pytest.mark.parametrize("given", [{"state": "up"}, {"drain_timeout": 0}, {"check_mode": True}, {"drain_timeout": "soon"}])
+@pytest.mark.parametrize(
+    "given", [{"state": "up"}, {"drain_timeout": 0}, {"check_mode": True}, {"drain_timeout": "soon"}, {"drain_timeout": "²"}]
+)
 def test_what_does_not_wait_is_one_call_as_it_was_given(given, drain):
     result, calls, _shown = drain([done(UPDATE)], **given)
     assert calls == [(given.get("drain_timeout"), None)]

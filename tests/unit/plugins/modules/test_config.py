@@ -351,6 +351,8 @@ def test_bad_input_is_refused_in_words(host, files, words):
 def test_an_account_that_is_missing_is_named_but_not_in_check_mode():
     with pytest.raises(ConfigError, match="the owner 'nobody-such' does not exist"):
         Accounts(False).numbers("nobody-such", "root", A)
+    with pytest.raises(ConfigError, match="the group '²' does not exist"):
+        Accounts(False).numbers("root", "²", A)
     assert Accounts(True).numbers("nobody-such", "0", A) == (-1, 0)
     assert Accounts.names(0, 4294967294)[1] == "4294967294"
 
