@@ -17,9 +17,9 @@ class Certificates:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        # By path. One file may hold both.
+        # By path, keys by password too. One file may hold both.
         self.certificates: dict[str, tuple[str | None, bool]] = {}
-        self.keys: dict[str, str | None] = {}
+        self.keys: dict[tuple[str, str], str | None] = {}
 
     def certificate(self, path: str) -> tuple[str | None, bool]:
         """(public key or None, expired)"""
@@ -29,14 +29,14 @@ class Certificates:
         return self.certificates[path]
 
     def key(self, path: str, password: str) -> str | None:
-        if path not in self.keys:
+        if (path, password) not in self.keys:
             # Always with a password, so that an encrypted key is an error and not a question.
             dummy, out, dummy2 = self.run(
                 ["openssl", "pkey", "-in", path, "-pubout", "-passin", "env:" + KEY_PASSWORD],
                 environ_update={KEY_PASSWORD: password},
             )
-            self.keys[path] = public_key(out)
-        return self.keys[path]
+            self.keys[path, password] = public_key(out)
+        return self.keys[path, password]
 
 
 def public_key(text: str) -> str | None:

@@ -66,7 +66,10 @@ def count_by_imap(client: imaplib.IMAP4_SSL) -> int:
 
 
 def count_by_pop3(client: poplib.POP3_SSL) -> int:
-    number, dummy = client.stat()
+    try:
+        number, dummy = client.stat()
+    except (ValueError, IndexError) as error:  # an answer without numbers
+        raise poplib.error_proto("the server did not say how many messages there are") from error
     client.quit()
     return number
 

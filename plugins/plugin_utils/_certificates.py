@@ -22,8 +22,6 @@ except ImportError:
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-HIDDEN = "(value not shown)"
-
 
 def problem(certificate: str, key: str) -> tuple[str, str] | None:
     """One (variable, words) pair, or None. Either text may be empty."""

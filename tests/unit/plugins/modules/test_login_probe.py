@@ -44,6 +44,8 @@ def test_by_pop3_the_messages_are_counted(certificate):
         ([TLS, b"-ERR Not now\r\n"], "no POP3S connection to 127.0.0.1:"),
         ([*POP3, b"-ERR [AUTH] Authentication failed.\r\n"], "refused the login of u: "),
         ([*POP3, b"+OK Logged in.\r\n", "STAT", b"-ERR Internal error.\r\n"], "did not open the INBOX of u: "),
+        ([*POP3, b"+OK Logged in.\r\n", "STAT", b"+OK\r\n"], "did not open the INBOX of u: the server did not say how many"),
+        ([*POP3, b"+OK Logged in.\r\n", "STAT", b"+OK many\r\n"], "did not open the INBOX of u: the server did not say how many"),
     ],
 )
 def test_the_step_that_failed_is_named(script, words, certificate):
