@@ -23,8 +23,6 @@ from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import 
 # (what, words)
 Wrong = tuple[str, str]
 
-# No number that is meant is larger, and float() takes no integer of any size.
-MAX_NUMBER = 10**18
 WANTED = {
     "str": "no text: write it in quotes",
     "path": "no path: write it as /srv/mail",
@@ -97,11 +95,6 @@ def _plausible(kind: str, value: object, choices: Iterable[str] | None) -> bool:
     if kind == "float":
         return isinstance(value, (str, int, float))
     return isinstance(value, (str, int, float))
-
-
-def is_number(value: object) -> bool:
-    """Whether it is a whole number, or a text of one, which int() takes: not every digit of Unicode is such."""
-    return not isinstance(value, bool) and str(value).isascii() and str(value).isdecimal() and len(str(value)) < 20
 
 
 def _validated(variable: str, spec: Option, value: Any) -> tuple[Any, bool]:

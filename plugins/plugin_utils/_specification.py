@@ -109,6 +109,7 @@ def plain_defaults() -> dict[str, Any]:
     return {variable: option.get("default") for options in specifications().values() for variable, option in options.items()}
 
 
+@functools.cache
 def specifications(folder: str = ROLES) -> Specifications:
     """Role -> variable -> its specification, for the roles that read it; what all nodes read is that of C(node)."""
     found: Specifications = {"node": {}}
