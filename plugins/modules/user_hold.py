@@ -76,16 +76,6 @@ OPTIONS: Options = {
 NEED_USER = [("state", "held", ["user"]), ("state", "released", ["user"])]
 
 
-def replace(path: str, text: str) -> None:
-    """By rename, so that Dovecot never reads a part of it; owner and mode stay."""
-    was = os.stat(path)
-    with tempfile.NamedTemporaryFile("w", dir=os.path.dirname(path), delete=False, encoding="utf-8") as file:
-        os.fchown(file.fileno(), was.st_uid, was.st_gid)
-        os.fchmod(file.fileno(), was.st_mode & 0o7777)
-        file.write(text)
-    os.rename(file.name, path)
-
-
 def work(module: AnsibleModule) -> Result:
     path, user, state = (module.params[name] for name in ("path", "user", "state"))
     if not os.path.exists(path):
@@ -96,7 +86,10 @@ def work(module: AnsibleModule) -> Result:
         text, user
     )
     if wanted != text and not module.check_mode:
-        replace(path, wanted)
+        with tempfile.NamedTemporaryFile("w", dir=module.tmpdir, delete=False, encoding="utf-8") as new:
+            new.write(wanted)
+        # by rename, so that Dovecot never reads a part of it; owner and mode stay
+        module.atomic_move(new.name, path)
     return {"changed": wanted != text, "held": _user_hold.held(wanted)}
 
 
