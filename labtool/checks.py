@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labtool import beside, cores, enclosure, inventory, paths, processes, results, sanity, scenarios, turns
+from labtool import beside, cores, enclosure, inventory, paths, processes, results, sanity, scenarios, turns, yaml_shell
 from labtool.environment import environment
 from labtool.results import FAILED, LEFT_OUT, PASSED, Result
 from labtool.system import LabError, say, stream, try_lock
@@ -147,22 +147,28 @@ SPELT = [
 
 
 def lint() -> bool:
-    return (
-        _all_of(
-            [
-                ["shellcheck", "lab", ".ci/run", *map(str, paths.ROOT.glob("roles/*/files/*.sh"))],
-                ["ruff", "format", "--check", "."],
-                ["ruff", "check", "."],
-                *(["mypy", *words] for words in TYPED),
-                ["codespell", *SPELT],
-                ["towncrier", "build", "--draft", "--version", "next"],
-                ["yamllint", "--strict", "."],
-                ["ansible-lint", "--offline", "--profile", "production"],
-                ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
-            ]
-        )
-        and _importable()
+    good = _all_of(
+        [
+            ["shellcheck", "lab", ".ci/run", *map(str, paths.ROOT.glob("roles/*/files/*.sh"))],
+            ["ruff", "format", "--check", "."],
+            ["ruff", "check", "."],
+            *(["mypy", *words] for words in TYPED),
+            ["codespell", *SPELT],
+            ["towncrier", "build", "--draft", "--version", "next"],
+            ["yamllint", "--strict", "."],
+            ["ansible-lint", "--offline", "--profile", "production"],
+            ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
+        ]
     )
+    good = _shell_in_yaml() and good
+    return good and _importable()
+
+
+def _shell_in_yaml() -> bool:
+    """Have shellcheck read it too. It names FILE.yml.LINE, and the line in FILE.yml."""
+    with tempfile.TemporaryDirectory() as place:
+        written = yaml_shell.write(Path(place))
+        return _all_of([["shellcheck", f"--shell={dialect}", *names] for dialect, names in written.items()], Path(place))
 
 
 def _importable() -> bool:
