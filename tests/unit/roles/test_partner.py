@@ -378,7 +378,7 @@ def test_the_arrival_of_the_vip_is_told_at_once_and_once(program, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("vip", "here"), [("127.0.0.1", True), ("127.0.0.0", False), ("127.0.0.10", False), ("198.51.100.1", False), ("", False)]
+    ("vip", "here"), [("127.0.0.1", True), ("127.0.0.0", False), ("127.0.0.10", False), ("203.0.113.1", False), ("", False)]
 )
 def test_an_address_of_this_machine_is_found_and_no_other(vip, here, program):
     settings = program.Settings(name="mail2", address="", port=0, tls=False, vip=vip, ahead="")
