@@ -10,7 +10,7 @@ UNFIT = 77  # as benchmarks/_lab.py has it
 FOLDER = paths.ROOT / "benchmarks"
 
 
-# Those that go on for as long as they are told.
+# Those that run for as long as --minutes says.
 ENDLESS = ("chaos",)
 
 
@@ -23,9 +23,9 @@ def run(names: list[str], *, only_list: bool = False, minutes: float | None = No
     if unknown:
         raise LabError(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(found) or '(none)'}.")
     if minutes is not None and (not names or set(names) - set(ENDLESS)):
-        raise LabError(f"--minutes is for {', '.join(ENDLESS)} alone: ./lab bench {ENDLESS[0]} --minutes {minutes:g}")
+        raise LabError(f"--minutes only works for {', '.join(ENDLESS)}: ./lab bench {ENDLESS[0]} --minutes {minutes:g}")
     if not found:
-        raise LabError(f"There is no benchmark in {FOLDER}.")
+        raise LabError(f"{FOLDER} contains no benchmarks.")
     variant = lifecycle.current_variant() or "ideal"
     settings = environment(inventory.path_of(variant))
     words = [] if minutes is None else [f"--minutes={minutes}"]
@@ -33,9 +33,9 @@ def run(names: list[str], *, only_list: bool = False, minutes: float | None = No
     for name in names or found:
         say(f"\n=== {name}")
         status = stream([paths.VENV / "bin" / "python", found[name], *words], env=settings, cwd=paths.ROOT)
-        # of all, those for another cluster are passed over; one that was asked for by its name is not
+        # When all are run, those that do not fit this cluster are skipped. One that was named must fit.
         if status != 0 and (names or status != UNFIT):
             failed.append(name)
     if failed:
-        raise LabError(f"Failed: {', '.join(failed)}.")
+        raise LabError(f"These benchmarks failed: {', '.join(failed)}.")
     return 0

@@ -1,4 +1,4 @@
-"""The parts of the tests beside each other, each in a process of its own, a scenario in an enclosure of its own."""
+"""Runs the parts of the tests in parallel: each in its own process, a scenario also in its own enclosure."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from labtool.progress import Progress
 from labtool.results import FAILED, PASSED, Result
 from labtool.system import LOCK_VARIABLE, LabError, lock, say
 
-# What takes longest begins first, or the others would wait for it in the end.
+# The longest parts start first. Otherwise everything would wait for them at the end.
 LONGEST = (
     *("ideal", "replicated_pair", "cluster_filesystem", "shared_storage", "partitioned_implicit", "chaos", "director"),
     *("unit", "cores", "sanity"),
 )
-# A scenario keeps half a core busy, or two with virtual machines. More of them at once are faster by a few minutes of forty, and
-# their tests wait for each other's work.
+# A scenario keeps half a core busy, or two cores with virtual machines. Running more at once saves a few minutes of forty, but
+# their tests would slow each other down.
 SCENARIOS_OF_A_CORE = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
-# In the environment: by part, the names of the tests that have failed, and of no others.
+# Environment variable: by part, the names of the tests that failed. Only these are run.
 AGAIN = "LAB_TEST_AGAIN"
 MADE = {"container": "images of containers", "vm": "kernel and disk of virtual machines"}
 
 
 def how_many_at_once() -> int:
-    """Scenarios that this machine bears beside each other."""
+    """How many scenarios this machine can run in parallel."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min((os.cpu_count() or 1) * SCENARIOS_OF_A_CORE, memory // MEMORY_OF_A_SCENARIO))
 
 
 def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
-    """Run the parts; what each prints follows when it has ended."""
+    """Run the parts. The output of each is shown when it has ended."""
     order = sorted(wanted, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
     known = scenarios.names()
     with_nodes = [name for name in order if name in known]
-    say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at once: {', '.join(order)}")
+    say(f"\n=== {len(order)} parts, {min(jobs, len(with_nodes))} scenarios at a time: {', '.join(order)}")
     link_collection()
     settings = _settings(order, again=again)
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
         progress = stack.enter_context(Progress())
         pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs)]
         making, computing, with_enclosure = pools
-        # What has not begun when this is interrupted does not begin.
+        # After an interruption, no further part starts.
         for pool in pools:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         kinds = {name: scenarios.kinds_of(name) for name in with_nodes}
@@ -69,7 +69,7 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
 
 
 def _settings(order: list[str], *, again: bool) -> dict[str, str]:
-    """What all parts find in their environment."""
+    """The environment variables that all parts get."""
     meeting = paths.LAB / "turns"
     meeting.mkdir(exist_ok=True)
     settings = {turns.PLACE: str(meeting)}
@@ -80,7 +80,7 @@ def _settings(order: list[str], *, again: bool) -> dict[str, str]:
 
 @contextmanager
 def _prepared(at_once: int) -> Iterator[None]:
-    """What all scenarios stand on; nobody removes it until this is left."""
+    """Prepare what all scenarios need, and keep others from removing it until they have ended."""
     nodes.ensure_key()
     kernel.raise_limits(at_once)
     lifecycle.remove_old_images()
@@ -89,7 +89,7 @@ def _prepared(at_once: int) -> Iterator[None]:
 
 
 def _make(kind: str, progress: Progress) -> bool:
-    """The images of a kind of nodes, once for all scenarios."""
+    """Build the images for one kind of node, once for all scenarios."""
     return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext([]), os.environ, progress)
 
 
@@ -104,13 +104,13 @@ def make_here(kind: str) -> int:
 
 def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]]) -> Result:
     if not all(future.result() for future in needed):
-        progress.say(f"  {name}: not run, because its images could not be made, see above")
+        progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
     return _run_part(name, settings, progress, enclosure.opened(name))
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
-    # What only computes gives way to what measures.
+    # Low priority: these parts only compute, and must not disturb measurements.
     return _run_part(name, settings, progress, nullcontext(["nice", "-n", "10"]))
 
 
@@ -118,7 +118,7 @@ def _run_part(name: str, settings: Mapping[str, str], progress: Progress, around
     begin = time.monotonic()
     spent = results.cpu_file(name)
     spent.unlink(missing_ok=True)
-    # Not the lock under which images may still be made.
+    # Without the lock, because images may still be being built under it.
     own = {key: value for key, value in os.environ.items() if key != LOCK_VARIABLE} | dict(settings)
     passed = _in_a_process(name, f"checks.run_here({name!r})", around, own, progress)
     result = Result(name, PASSED if passed else FAILED, time.monotonic() - begin, results.cpu_of(name))
@@ -134,7 +134,7 @@ def _kept(result: Result, progress: Progress) -> Result:
 def _in_a_process(
     title: str, call: str, around: AbstractContextManager[list[str]], settings: Mapping[str, str], progress: Progress
 ) -> bool:
-    """Whether it went well. What it prints is shown afterwards, in one piece."""
+    """Run it in a process, and return whether it succeeded. Its output is shown afterwards, in one piece."""
     output = paths.TESTS / f"{title.replace(' ', '_')}.log"
     program = f"import sys; from labtool import beside, checks; sys.exit({call})"
     passed = False

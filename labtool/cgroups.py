@@ -1,10 +1,9 @@
-"""A unified cgroup tree for podman, also on a machine that has a v1 or hybrid one.
+"""A unified cgroup tree for podman, even on a machine with a v1 or hybrid one.
 
-crun refuses such a machine. What works there: one long-lived private mount namespace in which a
-plain cgroup2 is mounted over /sys/fs/cgroup. Every podman command has to run in that very
-namespace, since the network namespaces that podman mounts are visible only there. A sleeping
-process holds it, recognised by its name (a pid in a file might be another process by now).
-Where the tree is unified, nothing of this is done.
+crun refuses to run on such a machine. The remedy is a private mount namespace in which a plain cgroup2 is mounted over
+/sys/fs/cgroup. All podman commands must run in the same namespace, because only there the network namespaces that podman mounts
+are visible. A sleeping process keeps it alive. It is found by its name, because a pid in a file might belong to another process
+by now. Where the tree is unified already, none of this is needed.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ def needed() -> bool:
 
 
 def prefix() -> list[str]:
-    """The words to put before a podman command; starts the holder when there is none."""
+    """The words to put before a podman command; starts the holder if there is none."""
     if not needed():
         return []
-    # When only the holder was killed, the monitors of its containers still live in the namespace.
+    # If only the holder was killed, the monitors of its containers are still in the namespace.
     living = holders() or [pid for pid in processes.monitors() if _is_unified(pid)]
     return ["nsenter", "-t", str(living[0] if living else _start()), "-m", "--"]
 
@@ -52,7 +51,7 @@ def _start() -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd="/",
-        # Its own session: it must outlive this command, and Ctrl-C must not reach it.
+        # In its own session: it must outlive this command, and Ctrl-C must not reach it.
         start_new_session=True,
     )
     deadline = time.monotonic() + 10
@@ -63,13 +62,13 @@ def _start() -> int:
     process.kill()
     told = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
     raise LabError(
-        f"Could not make a mount namespace with a unified cgroup tree for podman ({told or 'no reason given'}).\n"
+        f"Could not create a mount namespace with a unified cgroup tree for podman ({told or 'no reason given'}).\n"
         "The lab needs root with CAP_SYS_ADMIN, or a machine with cgroup v2 at /sys/fs/cgroup."
     )
 
 
 def stop() -> bool:
-    """End the holder; tells whether there was one."""
+    """End the holder, and return whether there was one."""
     found = holders()
     for pid in found:
         processes.kill(pid)

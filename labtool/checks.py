@@ -1,4 +1,4 @@
-"""./lab test: all its parts, beside each other, each run whatever became of the others, and a summary."""
+"""./lab test: runs its parts in parallel, each whether or not the others fail, and prints a summary."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _parts() -> dict[str, Callable[[], bool]]:
 def test(wanted: list[str], *, without_vms: bool = False, failed: bool = False, jobs: int | None = None) -> int:
     parts = names()
     if unknown := [name for name in wanted if name not in parts]:
-        raise LabError(f"No such part of the tests: {', '.join(unknown)}. There are: {', '.join(parts)}.")
+        raise LabError(f"No such part of the tests: {', '.join(unknown)}. The parts are: {', '.join(parts)}.")
     wanted = [name for name in parts if name in wanted] or parts
     if failed:
         wanted = _failed_before(wanted)
@@ -57,11 +57,11 @@ def _kinds_of(name: str) -> set[str]:
 
 @contextmanager
 def _this_checkout() -> Iterator[None]:
-    """For one run at a time: what parts print, and what became of them, are files of the checkout."""
+    """One run at a time, because output and results are kept in files of the checkout."""
     paths.TESTS.mkdir(parents=True, exist_ok=True)
     with (paths.TESTS / "lock").open("a") as file:
         if not try_lock(file):
-            raise LabError("Another './lab test' of this checkout is at work. Wait until it has ended, or end it.")
+            raise LabError("Another './lab test' is running in this checkout. Wait until it has ended, or stop it.")
         yield
 
 
@@ -69,13 +69,13 @@ def _failed_before(wanted: list[str]) -> list[str]:
     kept = results.kept()
     found = [name for name in wanted if name in kept and kept[name].outcome == FAILED]
     if not found:
-        raise LabError("Nothing of this has failed when it was run last. What there is, and what became of it: ./lab test --list")
-    say(f"Again, what has failed: {', '.join(found)}")
+        raise LabError("None of these parts failed in its last run. To see all parts and their results: ./lab test --list")
+    say(f"Running the failed parts again: {', '.join(found)}")
     return found
 
 
 def run_here(name: str) -> int:
-    """The exit status of one part, which has this process to itself."""
+    """Run one part, which has this process to itself, and return its exit status."""
     passed = _run(name, _parts()[name])
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = processes.cpu_seconds() if enclosure.inside() else children.ru_utime + children.ru_stime
@@ -84,9 +84,9 @@ def run_here(name: str) -> int:
 
 
 def show() -> int:
-    """What there is, what became of it, and how long it took last time."""
+    """Print all parts, with result and duration of their last run."""
     kept = results.kept()
-    rows = [("PART", "LAST", "SECONDS", "CPU", "WHAT IT IS")]
+    rows = [("PART", "LAST", "SECONDS", "CPU", "DESCRIPTION")]
     for name in names():
         last = kept.get(name)
         told = (last.outcome, f"{last.seconds:.0f}", f"{last.cpu:.0f}") if last else ("", "", "")
@@ -118,7 +118,7 @@ def _environment() -> dict[str, str]:
 
 
 def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
-    """Run each of them, also after one has failed, so that one run tells all there is to fix."""
+    """Run them all, even after one has failed, so that one run shows everything there is to fix."""
     good = True
     for command in commands:
         say(f"--- {' '.join(command)}")
@@ -126,7 +126,7 @@ def _all_of(commands: list[list[str]], place: Path = paths.ROOT) -> bool:
     return good
 
 
-# Programs of the nodes import each other by their names alone.
+# Types: the nodes' programs are checked as files, because they import each other without a package.
 TYPED = (
     ["labtool"],
     ["-p", "ansible_collections.mailcluster.dovecot.plugins"],
@@ -165,19 +165,19 @@ def lint() -> bool:
 
 
 def _shell_in_yaml() -> bool:
-    """Have shellcheck read it too. It names FILE.yml.LINE, and the line in FILE.yml."""
+    """Run shellcheck on it. Its messages name FILE.yml.LINE, and the line within FILE.yml."""
     with tempfile.TemporaryDirectory() as place:
         written = yaml_shell.write(Path(place))
         return _all_of([["shellcheck", f"--shell={dialect}", *names] for dialect, names in written.items()], Path(place))
 
 
 def _importable() -> bool:
-    """Whether Galaxy would take the archive."""
+    """Whether Galaxy would accept the archive."""
     with tempfile.TemporaryDirectory() as place:
         if not _all_of([["ansible-galaxy", "collection", "build", "--output-path", place]]):
             return False
         archive = next(Path(place).glob("*.tar.gz"))
-        # it leaves a report where it runs
+        # It writes a report into its working directory.
         return _all_of([["python", "-m", "galaxy_importer.main", str(archive)]], Path(place))
 
 
@@ -199,7 +199,7 @@ def scenario(name: str) -> bool:
     scenarios.refuse_incomplete(name)
     command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
     with turns.until_tests_begin() as holder:
-        # Molecule's own state, by default in the home directory and shared by checkouts of the same name.
+        # By default, Molecule keeps its state in the home directory, where checkouts of the same name would share it.
         state = {
             "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
             "PYTEST_ADDOPTS": f"--junit-xml={results.report_of(name)}",

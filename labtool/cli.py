@@ -13,7 +13,7 @@ from labtool.system import LabError, lock, say
 
 DEFAULT_VARIANT = "ideal"
 
-# What tests do to a node.
+# The faults that tests cause.
 NODE_VERBS = {
     "kill": nodes.kill,
     "start": nodes.start,
@@ -26,7 +26,7 @@ NODE_VERBS = {
 DESCRIPTION = """\
 Builds Dovecot mail clusters on this machine from the inventories of this checkout, and tests them.
 
-  ./lab up                   build, converge and prove the 'ideal' cluster
+  ./lab up                   build, deploy and verify the 'ideal' cluster
   ./lab test                 everything: lint, sanity, unit tests, all scenarios
   ./lab run ansible all -m ping
   ./lab down
@@ -41,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"lab: {error}")
         return 1
     except KeyboardInterrupt:
-        say("\nlab: interrupted. What is half done will be replaced by the next './lab up', or removed by './lab down'.")
+        say("\nlab: interrupted. The next './lab up' replaces what is unfinished, './lab down' removes it.")
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has seen enough.
+        # The reader (head, less) has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
@@ -53,26 +53,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./lab", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
-    up = verbs.add_parser("up", help="build the nodes of a variant, converge them, prove that mail goes through")
-    up.add_argument("variant", nargs="?", default=DEFAULT_VARIANT, help="a folder of inventories/ (default: %(default)s)")
+    up = verbs.add_parser("up", help="build the nodes of a variant, deploy the cluster, and check that mail gets through")
+    up.add_argument("variant", nargs="?", default=DEFAULT_VARIANT, help="a folder in inventories/ (default: %(default)s)")
     up.set_defaults(function=_up)
 
-    show = verbs.add_parser("status", help="the cluster as it is now")
-    show.add_argument("--json", action="store_true", help="how to reach everything, for programs")
+    show = verbs.add_parser("status", help="show the status of the cluster")
+    show.add_argument("--json", action="store_true", help="print how to reach everything, as JSON")
     show.set_defaults(function=_status)
 
-    test = verbs.add_parser("test", help="run the tests, or some parts of them")
-    test.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(checks.names())}; default: all of them")
-    test.add_argument("--without-vms", action="store_true", help="leave out the scenarios with virtual machines")
-    test.add_argument("--list", action="store_true", help="only tell what there is, and how long it took last time")
-    test.add_argument("--failed", action="store_true", help="run again what has failed: of a part's tests those that have")
-    test.add_argument("--jobs", type=int, metavar="N", help="scenarios beside each other (default: as cores and memory bear)")
+    test = verbs.add_parser("test", help="run all tests, or some parts")
+    test.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(checks.names())} (default: all)")
+    test.add_argument("--without-vms", action="store_true", help="skip the scenarios that need virtual machines")
+    test.add_argument("--list", action="store_true", help="only list the parts, and how long each took last time")
+    test.add_argument("--failed", action="store_true", help="only run the parts and tests that failed last time")
+    test.add_argument("--jobs", type=int, metavar="N", help="scenarios to run in parallel (default: depends on cores and memory)")
     test.set_defaults(function=_test)
 
-    measure = verbs.add_parser("bench", help="run the benchmarks, or some of them")
-    measure.add_argument("--list", action="store_true", help="only name them")
-    measure.add_argument("benchmarks", nargs="*", metavar="NAME", help="files of benchmarks/ without .py; default: all")
-    measure.add_argument("--minutes", type=float, help="how long chaos goes on (default: each fault once)")
+    measure = verbs.add_parser("bench", help="run all benchmarks, or some of them")
+    measure.add_argument("--list", action="store_true", help="only list the benchmarks")
+    measure.add_argument("benchmarks", nargs="*", metavar="NAME", help="a file in benchmarks/, without .py (default: all)")
+    measure.add_argument("--minutes", type=float, help="how long chaos runs (default: until each fault has occurred once)")
     measure.set_defaults(
         function=lambda arguments: bench.run(arguments.benchmarks, only_list=arguments.list, minutes=arguments.minutes)
     )
@@ -81,14 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the command and its arguments")
     command.set_defaults(function=_run)
 
-    down = verbs.add_parser("down", help="remove everything that up made")
-    down.add_argument("--keep-image", action="store_true", help="keep the images of the nodes for the next up")
+    down = verbs.add_parser("down", help="remove everything that the lab has created")
+    down.add_argument("--keep-image", action="store_true", help="keep the node images for the next './lab up'")
     down.set_defaults(function=_down)
 
-    # For molecule's playbooks and tests; not for people.
+    # Internal: for Molecule's playbooks and for tests.
     create = verbs.add_parser("nodes-create")
     create.add_argument("--variant", required=True)
-    create.add_argument("--stocked", action="store_true", help="with the packages that the roles install")
+    create.add_argument("--stocked", action="store_true", help="install the packages that the roles need")
     create.add_argument("--bare", dest="stocked", action="store_false")
     create.set_defaults(function=_nodes_create)
     destroy = verbs.add_parser("nodes-destroy")
@@ -114,14 +114,14 @@ def _test(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return checks.show()
     if arguments.jobs is not None and arguments.jobs < 1:
-        raise LabError(f"--jobs {arguments.jobs}: at least one scenario at once.")
+        raise LabError(f"--jobs {arguments.jobs}: must be at least 1.")
     return checks.test(arguments.parts, without_vms=arguments.without_vms, failed=arguments.failed, jobs=arguments.jobs)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not words:
-        raise LabError("Nothing to run. For example: ./lab run ansible all -m ping")
+        raise LabError("No command given. Example: ./lab run ansible all -m ping")
     variant = lifecycle.current_variant() or DEFAULT_VARIANT
     settings = environment(inventory.path_of(variant))
     try:
@@ -159,5 +159,5 @@ def _node(name: str) -> inventory.Node:
     cluster = status.current()
     found = next((node for node in cluster.nodes if node.name == name), None)
     if found is None:
-        raise LabError(f"There is no node {name!r}; there are: {', '.join(node.name for node in cluster.nodes)}.")
+        raise LabError(f"There is no node {name!r}. The nodes are: {', '.join(node.name for node in cluster.nodes)}.")
     return found

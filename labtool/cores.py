@@ -1,6 +1,6 @@
-"""Other releases of ansible-core than the lab's own: the tests that have Ansible read inventories and run plugins.
+"""Runs the tests in which Ansible reads inventories and runs plugins, with other releases of ansible-core than the lab's own.
 
-Each release has a virtual environment, made with a Python that the machine has, and kept until its requirements change.
+Each release has its own virtual environment, which uses a Python of this machine. It is kept until its requirements change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from labtool import paths
 from labtool.system import python_behind, run, say, stream
 
-# Release -> Pythons that it runs with, the newest first.
+# Release: the Pythons that it runs on, newest first.
 RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
 TESTS = (
     "tests/unit/playbooks/test_judgement.py",
@@ -19,7 +19,7 @@ TESTS = (
     "tests/unit/playbooks/test_collection.py",
     "tests/unit/plugins/action",
 )
-# Of lab-requirements.txt, what these tests import.
+# What these tests import, as it begins in lab-requirements.txt.
 NEEDED = ("aiosmtpd", "hypothesis", "passlib", "pytest==")
 
 
@@ -28,7 +28,7 @@ def check(environment: dict[str, str]) -> bool:
     for release, versions in RELEASES.items():
         python = next(filter(None, map(find, versions)), None)
         if python is None:
-            say(f"ansible-core {release} is left out: it needs Python {versions[-1]} or later, which is not here")
+            say(f"ansible-core {release} is skipped: it needs Python {versions[-1]} or later, which is not installed")
             continue
         programs = environment_of(release, python) / "bin"
         say(f"--- ansible-core {release} with {python}")
@@ -45,7 +45,7 @@ def check(environment: dict[str, str]) -> bool:
 
 
 def find(version: str) -> Path | None:
-    """A Python of this version that does run."""
+    """A working Python of this version."""
     places: list[str | Path | None] = [
         shutil.which(f"python{version}"),
         *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")),
@@ -62,7 +62,7 @@ def environment_of(release: str, python: Path) -> Path:
         shutil.rmtree(place, ignore_errors=True)
         run([python, "-m", "venv", place])
         run([place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
-        # the tests import labtool
+        # The tests import labtool.
         next(place.glob("lib/python3*/site-packages")).joinpath("lab.pth").write_text(f"{paths.ROOT}\n")
         stamp.write_text(told)
     return place

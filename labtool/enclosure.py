@@ -1,7 +1,8 @@
-"""A part of the machine by itself: a network, mounts, processes and a lab of its own, that nobody outside sees.
+"""An enclosure has its own network, mounts, processes and lab, which nobody outside sees.
 
-Each scenario runs in one, so that several can have the same addresses at the same time, beside a lab that is up. The paths are
-the same inside; what stands behind them is not. An enclosure's processes end with the one that made it, however that ends.
+Each scenario runs in one. So several can use the same addresses at the same time, even if a lab is up. Paths inside are the
+same as outside, but lead to other files. When the process that opened an enclosure ends, for whatever reason, all processes
+in it end too.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from pathlib import Path
 from labtool import network, paths
 from labtool.system import LabError, run, try_lock
 
-# Of the range that RFC 2544 sets aside, a network for each enclosure, with this machine's address and the enclosure's.
+# A network for each enclosure, from the range that RFC 2544 reserves: one address for this machine, one for the enclosure.
 UPLINKS = tuple(ipaddress.IPv4Network("198.18.0.0/24").subnets(new_prefix=30))
-PREFIX = "mcup-"  # of the interface on this machine; not that of machines, which are removed by theirs
+PREFIX = "mcup-"  # of the interface on this machine; virtual machines have another, by which theirs are removed
 SPACE = "mailcluster-"  # of the network namespace
 
-# Inside, as its first process: it reaps what podman leaves, and all ends with it. sysfs shows the devices of the network that
-# mounts it. A unified tree stays the very one, since a new mount would change its options for all; on a machine with another it
-# is mounted plainly, which works (see cgroups.py).
+# The first process inside: it reaps what podman leaves behind, and when it ends, everything ends. sysfs is mounted again because
+# it shows the devices of the network namespace that mounts it. A unified cgroup tree is only bound, because a new mount would
+# change its options for the whole machine. On other machines it is mounted, which works (see cgroups.py).
 SETUP = """set -eu
 case $(stat -fc %T /sys/fs/cgroup) in
     cgroup2fs) mount --bind /sys/fs/cgroup {place}/cgroup ;;
@@ -53,13 +54,13 @@ SHARED = (paths.IMAGES, paths.VM_KERNELS, paths.VM_IMAGES)
 
 
 def place(name: str) -> Path:
-    """What stands behind the lab's store inside."""
+    """What the lab's store is inside."""
     return paths.ENCLOSURES / name
 
 
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[list[str]]:
-    """Gives the words to put before a command that is to run inside; removes all that is left of it afterwards."""
+    """Open an enclosure, and yield the words to put before a command that runs inside. Afterwards, remove all of it."""
     with _claim(name) as number:
         _remove(name)
         try:
@@ -72,37 +73,37 @@ def opened(name: str) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def wanted() -> Iterator[None]:
-    """While this is entered, nobody removes what enclosures stand on."""
+    """As long as this is held, nobody removes what enclosures need."""
     with (paths.STATE / "enclosures.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 
 def in_use() -> bool:
-    """Whether somebody has enclosures now, or is about to."""
+    """Whether anyone uses enclosures, or is about to."""
     with (paths.STATE / "enclosures.lock").open("a") as file:
         return not try_lock(file)
 
 
 @contextlib.contextmanager
 def _claim(name: str) -> Iterator[int]:
-    """Of those that several runs of ./lab may want, this one, and a number that no other has now."""
+    """Reserve this enclosure, which another run of ./lab may also want, and yield a number that no other one has."""
     locks = paths.STATE / "enclosures"
     locks.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         if not try_lock(held.enter_context((locks / name).open("a"))):
-            raise LabError(f"The scenario {name} is being run on this machine by somebody else. Wait until that has ended.")
+            raise LabError(f"Someone else is running the scenario {name} on this machine. Wait until that run has ended.")
         yield _free_number(held, locks)
 
 
 def _free_number(held: contextlib.ExitStack, locks: Path) -> int:
     for number, uplink in enumerate(UPLINKS):
         if try_lock(held.enter_context((locks / f"number-{number}").open("a"))):
-            # One that a killed run has left; with this end the other one goes.
+            # A killed run may have left it. Deleting this end deletes the other one too.
             run(["ip", "link", "delete", f"{PREFIX}{number}"], check=False)
             if network.is_free(uplink):
                 return number
-    raise LabError("Scenarios need a network of 198.18.0.0/24 each for their way out, and all are in use on this machine.")
+    raise LabError("Scenarios need free networks within 198.18.0.0/24 to reach the outside. All are in use on this machine.")
 
 
 def inside() -> bool:
@@ -113,8 +114,8 @@ def _lay_out(name: str) -> None:
     servers = network.nameservers()
     if not servers:
         raise LabError(
-            "/etc/resolv.conf names only this machine as a name server, and a scenario has a network of its own.\n"
-            "Name one there that other machines can ask."
+            "/etc/resolv.conf names only this machine as a name server. A scenario has its own network, and cannot reach it.\n"
+            "Add a name server that other machines can use."
         )
     (place(name) / "cgroup").mkdir(parents=True)
     (place(name) / "resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers))
@@ -124,7 +125,7 @@ def _lay_out(name: str) -> None:
 
 
 def _connect(name: str, number: int) -> None:
-    """A way out, for Debian's packages; nothing comes in."""
+    """Let it reach the outside, for Debian's packages. Nothing can reach it from there."""
     outer, inner = f"{PREFIX}{number}", f"{PREFIX}{number}i"
     ours, theirs = UPLINKS[number].hosts()
     space, mtu = _space(name), str(network.current_mtu())
@@ -162,7 +163,7 @@ def _words(name: str) -> list[str]:
 
 
 def _secrets() -> list[Path]:
-    """Beside the inventories, where passwords and certificates are made: a test may change those of its own nodes."""
+    """The folders of passwords and certificates, beside the inventories. Each enclosure has its own, which tests may change."""
     found = [path.parent / ".secrets" for path in paths.INVENTORIES.glob("*/hosts.yml")]
     for folder in found:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -170,7 +171,7 @@ def _secrets() -> list[Path]:
 
 
 def _remove(name: str) -> None:
-    """Its processes have ended; a run that was killed leaves the rest."""
+    """Remove what remains when its processes have ended, also after a run that was killed."""
     network.keep_in(name)
     if name in _spaces():
         run(["ip", "netns", "delete", _space(name)], check=False, to_the_end=True)
@@ -183,7 +184,7 @@ def _spaces() -> list[str]:
 
 
 def remove_all() -> list[str]:
-    """What runs that were killed have left."""
+    """Remove what killed runs have left."""
     left = sorted({*_spaces(), *(path.name for path in paths.ENCLOSURES.glob("*"))})
     for name in left:
         _remove(name)

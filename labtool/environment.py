@@ -11,7 +11,7 @@ SSH_OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/
 
 
 def ssh(address: str) -> list[str]:
-    """The words that open a root shell on a node; a command may follow them."""
+    """The command that opens a root shell on a node. A command for the node may follow."""
     return [
         "ssh",
         "-i",
@@ -22,14 +22,14 @@ def ssh(address: str) -> list[str]:
         "-o",
         "BatchMode=yes",
         "-o",
-        # A busy machine takes seconds to say its name.
+        # A busy machine takes seconds to answer.
         "ConnectTimeout=15",
         f"root@{address}",
     ]
 
 
 def environment(inventory: Path) -> dict[str, str]:
-    """The caller's environment and the lab's settings. What is not the lab's own affair is in ansible.cfg."""
+    """The caller's environment and the lab's settings. Settings that do not depend on the lab are in ansible.cfg."""
     link_collection()
     found = dict(os.environ)
     for variable in ("PYTHONPATH", "PYTHONHOME"):
@@ -37,7 +37,7 @@ def environment(inventory: Path) -> dict[str, str]:
     return found | {
         "PATH": f"{paths.VENV / 'bin'}:{found.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
         "VIRTUAL_ENV": str(paths.VENV),
-        # Ansible refuses to run in a locale that is not UTF-8, as in an empty environment.
+        # Ansible needs a UTF-8 locale, which an empty environment does not have.
         "LC_ALL": "C.UTF-8",
         "LAB_ROOT": str(paths.ROOT),
         "LAB_INVENTORY": str(inventory),
@@ -49,11 +49,11 @@ def environment(inventory: Path) -> dict[str, str]:
         # Nodes come and go with new host keys at the same addresses.
         "ANSIBLE_HOST_KEY_CHECKING": "False",
         "ANSIBLE_SSH_ARGS": " ".join(["-o ControlMaster=auto", "-o ControlPersist=120s", *_pairs(SSH_OPTIONS)]),
-        # Short, because a socket's path has room for 108 characters.
+        # Short, because the path of a socket is limited to 108 characters.
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(paths.CONTROL_SOCKETS),
-        # The lab's own image: no need to search the nodes for a Python.
+        # Known from the lab's image: no need to search for a Python.
         "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-        # A busy machine lets a connection wait.
+        # A busy machine delays connections.
         "ANSIBLE_TIMEOUT": "30",
         "ANSIBLE_NOCOWS": "True",
     }
@@ -64,7 +64,7 @@ def _pairs(options: tuple[str, ...]) -> list[str]:
 
 
 def link_collection() -> None:
-    """Ansible finds the collection by its name; the link makes this checkout it."""
+    """Ansible looks for the collection by its name. The link leads it to this checkout."""
     paths.COLLECTION.parent.mkdir(parents=True, exist_ok=True)
     if not paths.COLLECTION.is_symlink() or paths.COLLECTION.resolve() != paths.ROOT:
         paths.COLLECTION.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The images of a node that is a container: a small Debian server, bare or with the packages of every role.
+"""The images of container nodes: a small Debian server, bare or with the packages of every role.
 
-They are made once and kept until their recipe changes, in a place of their own, from which all labs of this machine take them.
+They are built once, and kept until their recipe changes. All labs on this machine share them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from labtool.system import LabError, run, say
 
 SUITE = "bookworm"
 
-# What a minimal server has. Nothing of the mail cluster: the roles install that.
+# What a minimal server has, without anything for mail: the roles install that.
 PACKAGES = (
     "systemd",
     "systemd-sysv",
@@ -32,9 +32,9 @@ PACKAGES = (
 )
 
 DOVECOT = ("dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-managesieved", "dovecot-pop3d", "dovecot-sieve")
-# What the roles install, but for databases. A scenario need not prove again on each node that apt works.
+# What the roles install, except for databases. Scenarios do not have to show on each node that apt works.
 STOCK = (*DOVECOT, "dovecot-auth-lua", "haproxy", "keepalived")
-# A node starts bare, whatever is installed: the roles start what they need.
+# Nothing of this runs on a new node: the roles start what they need.
 STOPPED = ("dovecot.service", "haproxy.service", "keepalived.service")
 STOCKING = f"""set -eu
 apt-get update
@@ -44,7 +44,7 @@ rm -rf /var/lib/apt/lists/*
 systemctl disable {" ".join(STOPPED)}
 """
 
-# Units that would act on the machine that the containers share, or that have no sense in one.
+# Units that would change the machine that the containers share, or that make no sense in a container.
 MASKED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -64,7 +64,7 @@ MASKED = (
     "systemd-udevd.service",
 )
 
-# What the lab has set on every node, container or virtual machine; run with the root directory as its argument.
+# The lab's settings on every node, container or virtual machine. The script's argument is the root directory.
 SETTINGS = """set -eu
 cd "$1"
 rm -f etc/machine-id
@@ -86,7 +86,7 @@ RateLimitIntervalSec=0
 END
 """
 
-# The kernel settings of a distribution go to the whole machine from a privileged container.
+# In a privileged container, the distribution's kernel settings would apply to the whole machine.
 HOOK = f"""{SETTINGS}
 rm -f usr/lib/sysctl.d/*.conf
 chroot . systemctl mask {" ".join(MASKED)}
@@ -121,10 +121,10 @@ def exists(*, stocked: bool = False) -> bool:
 
 
 def ensure(*, stocked: bool = False) -> str:
-    """The image's name, after it was built if need be."""
+    """Build the image if it is missing, and return its name."""
     wanted = name(stocked=stocked)
     if exists(stocked=stocked):
-        say(f"The node image is there: {wanted}")
+        say(f"The node image exists: {wanted}")
     elif stocked:
         _stock(ensure(), wanted)
     else:
@@ -144,7 +144,7 @@ def _build(wanted: str) -> None:
 
 
 def _stock(bare: str, wanted: str) -> None:
-    say(f"Installing in it what the roles install (half a minute): {wanted}")
+    say(f"Adding the packages that the roles install (half a minute): {wanted}")
     made = f"mailcluster-stock-{os.getpid()}"
     try:
         options = (*limits(), f"--name={made}", "--privileged", "--pids-limit=-1", "--network=host", "--pull=never")
@@ -159,10 +159,10 @@ def _podman(*words: str | Path, check: bool = True, timeout: float = 120) -> sub
 
 
 def bootstrap(argv: list[str]) -> None:
-    """Run mmdebstrap and show its headlines; keep all it said for the case that it fails."""
+    """Run mmdebstrap, and show its headlines. If it fails, show the end of its output."""
     paths.STORE.mkdir(parents=True, exist_ok=True)
     for remains in paths.STORE.glob("mmdebstrap.*"):
-        # One of a run that was just killed may still be at its own cleaning up.
+        # A run that has just been killed may still be removing its own.
         run(["rm", "-rf", "--one-file-system", remains], check=False)
     told: list[str] = []
     with subprocess.Popen(
@@ -172,7 +172,7 @@ def bootstrap(argv: list[str]) -> None:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        # Not /tmp, which may be a small memory disk; and here ./lab down finds what a killed run leaves.
+        # Not /tmp, which may be a small memory disk. And here './lab down' finds what a killed run leaves.
         env=os.environ | {"TMPDIR": str(paths.STORE), "LC_ALL": "C.UTF-8"},
     ) as process:
         assert process.stderr is not None
@@ -184,12 +184,12 @@ def bootstrap(argv: list[str]) -> None:
         tail = "\n".join(told[-20:])
         raise LabError(
             f"mmdebstrap could not build the node image (exit code {process.returncode}):\n{tail}\n"
-            "Is a Debian mirror reachable? Another one can be named with LAB_DEBIAN_MIRROR=http://..."
+            "Can a Debian mirror be reached? To use another one, set LAB_DEBIAN_MIRROR=http://..."
         )
 
 
 def remove_others() -> None:
-    """Images of earlier recipes only take space; none is in use when this is called."""
+    """Remove images of earlier recipes. None of them is in use when this is called."""
     wanted = {name(), name(stocked=True)}
     for image in _podman("images", "--format={{.Repository}}:{{.Tag}}", check=False).stdout.split():
         if image not in wanted:

@@ -1,4 +1,4 @@
-"""Limits of the machine's kernel that the nodes, which are containers, share with it."""
+"""Limits of the machine's kernel, which container nodes share."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from labtool import paths
 from labtool.system import say
 
 SETTINGS = Path("/proc/sys")
-# Seven of these go to the systemd of each node, and the default of 128 is shared with all else on the machine. No more than
-# the nodes need to start: those for the sessions of mail users are the roles' affair.
+# The systemd of each node takes seven of these, and the default of 128 is for the whole machine. This is only what the nodes need
+# to start. The roles raise the limit for the sessions of mail users.
 INOTIFY = "fs/inotify/max_user_instances"
 ENOUGH = 256  # for one lab
-# What the roles raise where it is too low, and no container has of its own.
+# Limits that the roles raise if they are too low, and that containers share with the machine.
 RAISED_BY_ROLES = ("fs/inotify/max_user_watches", "fs/file-max", "kernel/pid_max", "kernel/threads-max")
 RECORD = paths.STATE / "kernel.json"
 
 
 def raise_limits(labs: int = 1) -> None:
-    """For so many labs at once."""
+    """Raise them for this many labs at a time."""
     enough = ENOUGH * labs
     before = {name: int((SETTINGS / name).read_text()) for name in (INOTIFY, *RAISED_BY_ROLES)}
     if not RECORD.exists():
         RECORD.write_text(json.dumps(before))
     if before[INOTIFY] < enough:
-        say(f"Raising fs.inotify.max_user_instances from {before[INOTIFY]} to {enough}; './lab down' puts it back")
+        say(f"Raising fs.inotify.max_user_instances from {before[INOTIFY]} to {enough}. './lab down' restores it.")
         (SETTINGS / INOTIFY).write_text(str(enough))
 
 
 def restore_limits() -> bool:
-    """Put back what was raised since, by the lab or by the roles on its nodes."""
+    """Restore what the lab, or the roles on its nodes, have raised since."""
     if not RECORD.exists():
         return False
     raised = {name: value for name, value in json.loads(RECORD.read_text()).items() if int((SETTINGS / name).read_text()) > value}

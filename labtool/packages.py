@@ -15,13 +15,13 @@ def ensure(*names: str) -> None:
         return
     say(f"Installing Debian packages: {' '.join(absent)}")
     settings = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # An unrelated broken package source must not stop us: what counts is the installation.
+    # A broken package source that is not needed must not stop us: only the installation counts.
     run(["apt-get", "update"], env=settings, check=False, to_the_end=True)
     result = run(["apt-get", "install", "-y", "--no-install-recommends", *absent], env=settings, check=False, to_the_end=True)
     if result.returncode != 0:
         raise LabError(
             f"apt-get could not install {' '.join(absent)}:\n{complaint(result)}\n"
-            "Virtual machines (lab_node: vm) need them. Repair the package sources, then run this again."
+            "Virtual machines (lab_node: vm) need them. Fix the package sources, then run this again."
         )
 
 

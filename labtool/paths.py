@@ -1,4 +1,4 @@
-"""Where things are: in the checkout, and (one lab a machine) machine-wide."""
+"""Where things are: in the checkout, and for the whole machine, which has one lab at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAB = ROOT / ".lab"
 SSH_KEY = LAB / "ssh" / "id_ed25519"
 COLLECTIONS = LAB / "collections"
 COLLECTION = COLLECTIONS / "ansible_collections" / "mailcluster" / "dovecot"
-TESTS = LAB / "tests"  # what the tests have said, and how long they took
+TESTS = LAB / "tests"  # output and results of the tests
 
 # State of the machine: there is one lab at a time, whichever checkout it came from.
 STATE = Path("/run/mailcluster-lab")

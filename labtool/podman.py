@@ -1,4 +1,4 @@
-"""podman with a storage, network configuration and state of its own, so a user's own podman is left alone."""
+"""podman with its own storage, network configuration and state, so that a user's podman is not affected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CAP_SYS_RESOURCE = 24
 
 
 def command(*words: str | Path, root: Path | None = None) -> list[str]:
-    """Of the lab's containers; with a root of those of another place. Images are in one place for all labs of the machine."""
+    """A podman command for the lab's containers, or for those in another storage. All labs of the machine share the images."""
     return [
         *cgroups.prefix(),
         "podman",
@@ -35,7 +35,7 @@ def command(*words: str | Path, root: Path | None = None) -> list[str]:
 def podman(
     *words: str | Path, check: bool = True, timeout: float = 120, root: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    # Interrupted half-way, it leaves layers and locks that the next command trips over.
+    # If it is interrupted, it leaves layers and locks that make the next command fail.
     result = run(command(*words, root=root), check=False, timeout=timeout, to_the_end=True)
     if check and result.returncode != 0:
         raise LabError(f"podman {words[0]} failed with exit code {result.returncode}: {complaint(result)}")
@@ -43,7 +43,7 @@ def podman(
 
 
 def containers() -> list[dict[str, Any]]:
-    """All containers of the lab; none when there is no lab at all (then podman is not even asked)."""
+    """All containers of the lab. If there is no lab, podman is not even asked."""
     if not paths.PODMAN_ROOT.exists():
         return []
     result = podman("ps", "--all", "--format=json", check=False, timeout=30)
@@ -53,7 +53,7 @@ def containers() -> list[dict[str, Any]]:
 
 
 def limits() -> list[str]:
-    """Resource limits: a process without CAP_SYS_RESOURCE must not try to raise its own, and crun would."""
+    """Options with resource limits. crun would raise them, which fails without CAP_SYS_RESOURCE."""
     if _has_capability(CAP_SYS_RESOURCE):
         return []
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

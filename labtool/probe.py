@@ -1,4 +1,4 @@
-"""The proof that mail goes through the cluster as a user would see it."""
+"""Checks that mail gets through the cluster, as a user would see it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TIMEOUT = 20
 
 
 def prove(cluster: Cluster) -> None:
-    """For one user of each partition: in by LMTP, out by IMAPS or POP3S, and on every backend of the partition."""
+    """For one user of each partition: deliver by LMTP, read by IMAPS or POP3S, and find the message on every backend there."""
     service, fetch = ("IMAPS", fetch_by_imap) if "imap" in cluster.protocols else ("POP3S", fetch_by_pop3)
     chosen = users.one_of_each_partition(cluster)
     if not chosen:
-        raise LabError(f"{cluster.inventory}: dovecot_users is empty, so there is nobody to prove the cluster with.")
+        raise LabError(f"{cluster.inventory}: dovecot_users is empty. The cluster cannot be checked without users.")
     for user in chosen:
         password = users.password_of(cluster, user)
         message_id = f"<{uuid.uuid4()}@lab.example.org>"
@@ -39,14 +39,14 @@ def prove(cluster: Cluster) -> None:
         await_copies(holders, user, message_id)
         fetch(cluster, user, password, message_id, expunge=True)
         places = f", on {' and '.join(node.name for node in holders)}" if holders else ""
-        say(f"  {user.name}: in by LMTP and out by {service} at {cluster.entry}{places} ({time.monotonic() - began:.1f} s)")
+        say(f"  {user.name}: delivered by LMTP, read by {service} at {cluster.entry}{places} ({time.monotonic() - began:.1f} s)")
 
 
 def replicas(cluster: Cluster, user: User) -> list[Node]:
     """The backends that hold a user's mail."""
     backends = cluster.members("dovecot_backends")
     if cluster.members("dovecot_shared_storage"):
-        # behind directors a mailbox is opened on the user's own backend alone
+        # Behind directors, a mailbox must be opened only on the user's own backend.
         backends = [] if cluster.members("dovecot_directors") else backends
     return [node for node in backends if user.partition is None or node.partition in (None, user.partition)]
 
@@ -60,11 +60,11 @@ def deliver(cluster: Cluster, user: User, message_id: str) -> None:
     message["Message-ID"] = message_id
     message.set_content("This message proves that the cluster takes and gives mail.\n")
     try:
-        # A name of its own: smtplib would look up this machine's, which may take long or fail.
+        # With a fixed name: smtplib would look up this machine's, which may be slow or fail.
         with smtplib.LMTP(cluster.entry, LMTP_PORT, local_hostname="lab.example.org") as client:
             client.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        raise _failure(cluster, "LMTP", f"port {LMTP_PORT} did not take a message for {user.name}", error) from error
+        raise _failure(cluster, "LMTP", f"port {LMTP_PORT} did not accept a message for {user.name}", error) from error
 
 
 def fetch_by_imap(cluster: Cluster, user: User, password: str, message_id: str, *, expunge: bool = False) -> None:
@@ -83,9 +83,9 @@ def fetch_by_imap(cluster: Cluster, user: User, password: str, message_id: str, 
                 return
             _, content = client.uid("FETCH", uid, "(RFC822.HEADER)")
             if message_id.encode() not in b"".join(part[1] for part in content if isinstance(part, tuple)):
-                raise imaplib.IMAP4.error("the fetched message is another one")
+                raise imaplib.IMAP4.error("the server returned another message")
     except (OSError, imaplib.IMAP4.error) as error:
-        raise _failure(cluster, "IMAPS", f"port 993 did not give {user.name} the message", error) from error
+        raise _failure(cluster, "IMAPS", f"{user.name} could not read the message at port 993", error) from error
 
 
 def fetch_by_pop3(cluster: Cluster, user: User, password: str, message_id: str, *, expunge: bool = False) -> None:
@@ -102,7 +102,7 @@ def fetch_by_pop3(cluster: Cluster, user: User, password: str, message_id: str, 
             client.dele(number)
         client.quit()
     except (OSError, poplib.error_proto) as error:
-        raise _failure(cluster, "POP3S", f"port 995 did not give {user.name} the message", error) from error
+        raise _failure(cluster, "POP3S", f"{user.name} could not read the message at port 995", error) from error
 
 
 def await_copies(holders: list[Node], user: User, message_id: str) -> None:
@@ -114,7 +114,7 @@ def await_copies(holders: list[Node], user: User, message_id: str) -> None:
         if missing and time.monotonic() > deadline:
             names = ", ".join(node.name for node in missing)
             raise LabError(
-                f"Replication: {PATIENCE:.0f} s after its delivery the message for {user.name} is not on {names}.\n"
+                f"Replication: {PATIENCE:.0f} s after its delivery, the message for {user.name} has not reached {names}.\n"
                 f"Look at: {shlex.join(ssh(missing[0].address))} 'doveadm replicator status \"*\"; journalctl -u dovecot -n 50'"
             )
         if missing:
@@ -131,4 +131,4 @@ def _failure(cluster: Cluster, hop: str, what: str, error: Exception) -> LabErro
     looks = "\n".join(
         f"  {shlex.join(ssh(node.address))} journalctl -n 30 -u dovecot -u haproxy -u keepalived" for node in cluster.nodes
     )
-    return LabError(f"{hop}: {cluster.entry} {what}: {error}\nWhere to look, in the order that mail goes:\n{looks}")
+    return LabError(f"{hop}: {cluster.entry} {what}: {error}\nWhere to look, along the path of a message:\n{looks}")

@@ -16,7 +16,7 @@ def _pids() -> Iterator[int]:
 
 
 def _own_pids() -> Iterator[int]:
-    """Without those in enclosures, which have the same words and are somebody else's, and those in containers."""
+    """Without those in containers, and those in enclosures, which look the same but belong to someone else."""
     own = os.readlink("/proc/self/ns/pid")
     for pid in _pids():
         with contextlib.suppress(OSError):
@@ -25,7 +25,7 @@ def _own_pids() -> Iterator[int]:
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:
-    """The lab's processes and their words; one that ends meanwhile is left out."""
+    """The lab's processes and their command lines. A process that ends meanwhile is skipped."""
     for pid in _own_pids():
         with contextlib.suppress(OSError):
             yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
@@ -48,7 +48,7 @@ def containers() -> set[str]:
 
 
 def contained(containers: set[str]) -> list[int]:
-    """What runs in these containers: the id is in its processes' cgroup, even when monitor and state are gone."""
+    """The processes of these containers. Their cgroup contains the id, even if the monitor and the state are gone."""
     marks = [f"libpod-{container}" for container in containers]
     found = []
     for pid in _pids() if marks else ():
@@ -60,11 +60,11 @@ def contained(containers: set[str]) -> list[int]:
 
 
 def cpu_seconds() -> float:
-    """What the processes of this lab, and those that they have outlived, have computed."""
+    """The processor time of this lab's processes, and of their children that have ended."""
     ticks = 0
     for pid in _pids():
         with contextlib.suppress(OSError):
-            # After the name in parentheses, which may hold anything; the fields are those of proc(5).
+            # The fields of proc(5) after the name, which is in parentheses and may contain anything.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")

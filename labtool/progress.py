@@ -1,4 +1,4 @@
-"""How far the parts of the tests are, in a line each, while what they print goes to files."""
+"""Shows the progress of each part of the tests in one line. Their output goes to files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 import time
 from pathlib import Path
 
-LOOK = 1.0  # seconds between two looks at what they have printed
-TAIL = 8192  # bytes of it that are looked at
+LOOK = 1.0  # seconds between two looks at the output
+TAIL = 8192  # bytes that are read from its end
 STEP = re.compile(r"\[\w+ > (\w+)\] Executing|(?m:^--- (\w+))")
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 
 
 def stage_of(text: str) -> str:
-    """What the end of an output tells: Molecule's step or the tool that runs, and how many of its tests have run."""
+    """From the end of the output: Molecule's step, or the tool that is running, and the share of its tests that have run."""
     steps = [match[1] or match[2] for match in STEP.finditer(text)]
     percents = PERCENT.findall(text)
     words = [*steps[-1:], *([f"{percents[-1]} %"] if percents else [])]
@@ -24,7 +24,7 @@ def stage_of(text: str) -> str:
 
 
 class Progress:
-    """On a terminal a line for each part that runs, else a line whenever a part begins a step."""
+    """On a terminal, one line for each running part. Otherwise, a line when a part begins a step."""
 
     def __init__(self) -> None:
         self.running: dict[str, tuple[Path, float]] = {}
@@ -44,7 +44,7 @@ class Progress:
     def begin(self, part: str, output: Path) -> None:
         with self.lock:
             self.running[part] = (output, time.monotonic())
-            self.say(f"  {part}: begins")
+            self.say(f"  {part}: started")
 
     def end(self, part: str, outcome: str) -> None:
         with self.lock:
@@ -52,14 +52,14 @@ class Progress:
             self.say(f"  {part}: {outcome} in {time.monotonic() - began:.0f} s")
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         with self.lock:
             self._clear()
             print(line, file=sys.stderr, flush=True)
             self._draw()
 
     def show(self, text: str) -> None:
-        """What a part has printed."""
+        """Print the output of a part."""
         with self.lock:
             self._clear()
             print(text, end="", flush=True)

@@ -1,4 +1,4 @@
-"""What became of each part of the tests: kept for the next run, and told in a summary."""
+"""The result of each part of the tests: kept for the next run, and shown in a summary."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Result:
     part: str
     outcome: str
     seconds: float
-    cpu: float = 0  # seconds that it has computed, its nodes included
+    cpu: float = 0  # seconds of processor time, including its nodes
 
 
 def kept() -> dict[str, Result]:
-    """What became of each part when it was run last."""
+    """The result of each part's last run."""
     try:
         return {entry["part"]: Result(**entry) for entry in json.loads(_file().read_text())}
     except (OSError, ValueError, KeyError, TypeError):
@@ -40,7 +40,7 @@ def _file() -> Path:
 
 
 def cpu_file(part: str) -> Path:
-    """Where a part writes, when it ends, how many seconds it has computed."""
+    """Where a part writes its processor time when it ends."""
     return paths.TESTS / f"{part}.cpu"
 
 
@@ -63,17 +63,17 @@ def summary(results: list[Result]) -> str:
 
 
 def report_of(part: str) -> Path:
-    """Where pytest tells, in JUnit's format, what came of the tests of a part."""
+    """Where pytest writes the results of a part's tests, in JUnit's format."""
     return paths.TESTS / f"{part}.xml"
 
 
 def failed_tests(part: str) -> list[str]:
-    """A line for each test of a part that has failed, since its own words may be thousands of lines above."""
+    """A line for each failed test of a part, because its own output may be thousands of lines above."""
     return [f"{part}: {test}: {reason}" for test, reason in failures(part)]
 
 
 def failures(part: str) -> list[tuple[str, str]]:
-    """The tests that failed when a part was run last, and why."""
+    """The tests that failed in a part's last run, and why."""
     if not report_of(part).exists():
         return []
     return [

@@ -12,7 +12,7 @@ import yaml
 from labtool import paths
 
 ROLES = paths.ROOT / "roles"
-# Roles in a play of one's own: whom it is for, and what a new node needs beside them.
+# Roles that can be used in a play of your own: its hosts, and all roles that a new node there needs.
 ALONE = {
     "backend": ("dovecot_backends", ["backend"]),
     "replication": ("dovecot_replicated", ["backend", "replication"]),
@@ -26,7 +26,7 @@ MARK = re.compile(r"\b[COVMRLEUB]\(([^()]+)\)")
 
 
 def readme(role: Path) -> str:
-    """What the README of a role shall be."""
+    """The text of a role's README."""
     main = _specification(role)
     lines = [
         f"# mailcluster.dovecot.{role.name}",
@@ -56,7 +56,7 @@ def _specification(role: Path) -> dict[str, Any]:
 
 
 def _alone(name: str) -> list[str]:
-    """How it is used in a play of one's own."""
+    """How to use it in a play of your own."""
     if name not in ALONE:
         return []
     hosts, roles = ALONE[name]
@@ -75,7 +75,7 @@ def _alone(name: str) -> list[str]:
 
 
 def _shared(role: Path) -> list[str]:
-    """The variables of the role cluster that it reads by their names."""
+    """The variables of the role cluster that it reads."""
     if role.name == "cluster":
         return []
     text = "\n".join(path.read_text() for folder in ("tasks", "templates", "defaults") for path in (role / folder).glob("*"))
@@ -110,7 +110,7 @@ def _paragraphs(text: str | list[str]) -> list[str]:
 
 
 def _markdown(text: str) -> str:
-    """Of Ansible's own marks for code, options and modules."""
+    """Turn Ansible's markup for code, options and modules into Markdown."""
     return MARK.sub(lambda found: f"`{found[1].replace('|', chr(92) + '|')}`", " ".join(text.split())).replace("<", "&lt;")
 
 

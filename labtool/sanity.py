@@ -1,4 +1,4 @@
-"""ansible-test sanity, on a copy: it insists on a path that ends in ansible_collections/mailcluster/dovecot."""
+"""ansible-test sanity. It runs on a copy, because it needs a path that ends in ansible_collections/mailcluster/dovecot."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from labtool import paths
 from labtool.system import python_behind, run, stream
 
-# Kept between runs: the virtual environments that ansible-test builds take longer than the tests.
+# Kept between runs, because ansible-test takes longer to build its virtual environments than to run the tests.
 HOME = paths.LAB / "sanity-home"
 
-# ansible-test fetches pip's installer from a place of its own, and many networks do not let it. Python brings pip along.
+# ansible-test downloads pip's installer from a site of its own, which many networks block. Python comes with pip.
 GET_PIP = """\
 import subprocess
 import sys
@@ -25,7 +25,7 @@ words = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *words]))
 """
 
-# Not part of the collection, and free to use a newer Python than its modules may: ruff looks after these.
+# Not part of the collection, so they may use a newer Python than its modules. Ruff checks these.
 NOT_SHIPPED = ("benchmarks/", "labtool/", "molecule/", ".ci/")
 
 
@@ -35,14 +35,14 @@ def check(environment: dict[str, str]) -> bool:
         copy = Path(folder) / "ansible_collections" / "mailcluster" / "dovecot"
         copy_sources(copy)
         command = [str(paths.VENV / "bin" / "ansible-test"), "sanity", "--local", "--color", "no"]
-        # Without ansible.cfg and inventory: sanity is about the collection alone.
+        # Without ansible.cfg and inventory: only the collection is tested.
         settings = {name: value for name, value in environment.items() if not name.startswith("ANSIBLE_")}
         path = f"{paths.VENV / 'bin'}:{link_pythons()}:/usr/bin:/bin"
         return stream(command, env=settings | {"HOME": str(HOME), "PATH": path}, cwd=copy) == 0
 
 
 def copy_sources(target: Path) -> None:
-    """What is in version control or would be, as a repository of its own."""
+    """Copy what git tracks or would track, and make the copy a repository."""
     listed = run(["git", "-C", paths.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
     for name in listed.split("\0"):
         source = paths.ROOT / name
@@ -54,7 +54,7 @@ def copy_sources(target: Path) -> None:
 
 
 def prepare_home(real: Path) -> None:
-    """A home of its own, so that nobody's ~/.ansible is changed; pip's settings still hold there."""
+    """Make a separate home, so that nobody's ~/.ansible is changed. pip's settings still apply."""
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for name in (".config", ".pip", ".netrc"):
@@ -67,7 +67,7 @@ def prepare_home(real: Path) -> None:
 
 
 def pip_versions() -> set[str]:
-    """The versions whose installer this ansible-test may ask for."""
+    """The versions of pip whose installer this ansible-test may download."""
     package = find_spec("ansible_test")
     assert package is not None and package.submodule_search_locations is not None
     source = Path(package.submodule_search_locations[0]) / "_internal" / "python_requirements.py"
@@ -75,7 +75,7 @@ def pip_versions() -> set[str]:
 
 
 def link_pythons() -> Path:
-    """A folder with those Pythons that do run."""
+    """A folder with links to the Pythons that work."""
     folder = HOME / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The scenarios of Molecule: which there are, and what each stands on."""
+"""The scenarios of Molecule, and the inventory and nodes of each."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def describe(name: str) -> str:
 
 
 def variant_of(name: str) -> str:
-    """The variant that a scenario runs on: that of its own name, but for LAB_VARIANT in its molecule.yml."""
+    """The variant that a scenario runs on: LAB_VARIANT in its molecule.yml, or else the one of its own name."""
     settings = yaml.safe_load((FOLDER / name / "molecule.yml").read_text())
     return settings.get("ansible", {}).get("env", {}).get("LAB_VARIANT", name)
 
 
 def kinds_of(name: str) -> set[str]:
-    """The kinds of its nodes; of one whose inventory cannot be read none: it is run, and fails."""
+    """The kinds of its nodes. None if the inventory cannot be read: then the scenario runs, and fails."""
     try:
         return {node.kind for node in inventory.load(variant_of(name)).nodes}
     except LabError:
@@ -36,11 +36,11 @@ def kinds_of(name: str) -> set[str]:
 
 
 def refuse_incomplete(name: str) -> None:
-    """Molecule passes over a playbook that is missing, and over a folder without tests, with a mere warning."""
+    """Refuse missing playbooks and a missing or empty folder of tests. Molecule would only warn."""
     needed = [FOLDER / "shared" / f"{playbook}.yml" for playbook in ("create", "converge", "check_mode", "destroy")]
     needed.append(inventory.path_of(variant_of(name)))
     missing = [str(path.relative_to(paths.ROOT)) for path in needed if not path.exists()]
     if not list((FOLDER / name).glob("tests/test_*.py")):
         missing.append(f"molecule/{name}/tests/test_*.py")
     if missing:
-        raise LabError(f"The scenario {name} is incomplete, it lacks: {', '.join(missing)}.")
+        raise LabError(f"The scenario {name} is incomplete. Missing: {', '.join(missing)}.")

@@ -1,4 +1,4 @@
-"""The cluster as it is now: a table for people, JSON for programs."""
+"""The status of the cluster: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PATIENCE = 90  # seconds
 
 @dataclass(frozen=True)
 class Answer:
-    """What the collection's modules told of a node, by module; empty where one failed or was not asked."""
+    """What the collection's modules returned for a node. Empty for a module that failed or was not run."""
 
     reached: bool
     node: dict[str, Any] = field(default_factory=dict)
@@ -53,10 +53,10 @@ def current() -> Cluster:
     variant = lifecycle.current_variant()
     owner = nodes.owner()
     if variant is None or owner is None:
-        raise LabError("There is no lab of this checkout on this machine. Make one with: ./lab up")
+        raise LabError("This checkout has no lab on this machine. Build one with: ./lab up")
     if owner[0] != str(paths.ROOT):
         raise LabError(
-            f"The lab on this machine now belongs to the checkout {owner[0]} (variant {owner[1]}).\nTake it over with: ./lab up"
+            f"The lab on this machine now belongs to the checkout {owner[0]} (variant {owner[1]}).\nTo replace it: ./lab up"
         )
     return inventory.load(variant)
 
@@ -94,7 +94,7 @@ def describe(cluster: Cluster) -> dict[str, Any]:
 
 
 def as_table() -> int:
-    """Print the table and how to log in; 1 when something is not as it should be."""
+    """Print the table, and how to log in. Return 1 if something is wrong."""
     cluster = current()
     answers = ask(cluster)
     assigned = assignments(answers)
@@ -109,7 +109,7 @@ def as_table() -> int:
         rows.append((tier, node.name, node.address, f"partition {node.partition}" if node.partition else "", state))
     if cluster.vip and not any("holds the VIP" in row[4] for row in rows):
         healthy = False
-        say(f"Nobody holds the VIP {cluster.vip}.")
+        say(f"No node holds the VIP {cluster.vip}.")
     print(f"Cluster {cluster.variant}, {cluster.inventory.relative_to(paths.ROOT)}\n")
     print(render([HEADER, *rows]))
     print(f"\n{how_to_log_in(cluster)}")
@@ -131,34 +131,34 @@ def services_of(cluster: Cluster, node: Node) -> list[str]:
 
 
 def ask(cluster: Cluster) -> dict[str, Answer]:
-    """What every node tells, asked all at once."""
+    """Ask all nodes at the same time."""
     services = {node.name: services_of(cluster, node) for node in cluster.nodes}
     with tempfile.TemporaryDirectory(prefix="mailcluster-status-") as folder:
         answers = Path(folder) / "answers.json"
-        # another sample of the users each time, the same on all nodes
+        # A different sample of users each time, but the same on all nodes.
         seed = str(time.time())
         variables = json.dumps({"services_of": services, "answers_file": str(answers), "sample_seed": seed})
         command = [str(paths.VENV / "bin" / "ansible-playbook"), "--extra-vars", variables, str(PLAYBOOK)]
-        # Its exit status tells of nodes that do not answer, which the table does as well.
+        # Its exit status is not needed: the table shows nodes that do not answer.
         result = run(command, env=environment(cluster.inventory), check=False, timeout=PATIENCE)
         if not answers.exists():
-            raise LabError(f"labtool/status.yml did not run to its end:\n{complaint(result)}")
+            raise LabError(f"labtool/status.yml did not finish:\n{complaint(result)}")
         told = json.loads(answers.read_text())
     return {node.name: understand(told.get(node.name, [])) for node in cluster.nodes}
 
 
 def understand(results: list[dict[str, Any]]) -> Answer:
-    """The results of the modules, in their order; what failed or was skipped told nothing."""
+    """The modules' results, in their order. A module that failed or was skipped has an empty one."""
     if not results or any(result.get("unreachable") for result in results):
         return Answer(reached=False)
     return Answer(True, *({} if result.get("failed") or result.get("skipped") else result for result in results))
 
 
 def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]) -> tuple[str, bool]:
-    """A node's state in words, and whether it is as it should be."""
+    """A node's state in words, and whether all is well."""
     if not answer.reached:
         return "unreachable", False
-    # whether a directory starts with its machine is its administrator's affair
+    # Whether a directory or database starts at boot is up to its administrator.
     units = "inactive_units" if any(group in node.groups for group in WITHOUT_DOVECOT) else "idle_units"
     if stopped := [f"{name.removesuffix('.service')} stopped" for name in answer.node.get(units, ["all services"])]:
         return ", ".join(stopped), False
@@ -183,7 +183,7 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
 
 
 def assignments(answers: dict[str, Answer]) -> dict[str, str]:
-    """What the ring says of each backend, in words, as the first director that answers tells it."""
+    """The state of each backend in words, as the first director that answers reports it."""
     for answer in answers.values():
         if backends := answer.director.get("backends"):
             return {host: _assignment(backend) for host, backend in backends.items()}
@@ -191,14 +191,14 @@ def assignments(answers: dict[str, Answer]) -> dict[str, str]:
 
 
 def differences(cluster: Cluster, answers: dict[str, Answer]) -> dict[str, str]:
-    """By node, who has other mail on the partner. No fault by itself, since a change may be on its way: look twice."""
+    """By node, the users whose mail differs on the partner. Not an error: a change may still be on its way."""
     found = {}
     for node in cluster.nodes:
         own = answers[node.name].mail.get("digests", {})
         for partner in cluster.nodes:
             theirs = answers[partner.name].mail.get("digests", {}) if partner.partition == node.partition else {}
             if names := sorted(user for user in own.keys() & theirs.keys() if own[user] != theirs[user]):
-                found[node.name] = f"other mail than on {partner.name}: {', '.join(names[:3])}"
+                found[node.name] = f"mail differs from {partner.name}: {', '.join(names[:3])}"
     return found
 
 
@@ -210,7 +210,7 @@ def _assignment(backend: dict[str, Any]) -> str:
 
 
 def replication_state(replicator: dict[str, Any]) -> tuple[str, bool]:
-    """Queue and failures in words; a queue is no fault, a user who failed or waits long is."""
+    """Queue and failures in words. A queue is normal, but a user who failed or waits for long is an error."""
     if not replicator:
         return "no answer from the replicator", False
     failed, lagging = replicator["failed_users"], replicator["lagging_users"]
@@ -237,7 +237,7 @@ def how_to_log_in(cluster: Cluster) -> str:
         try:
             password = users.password_of(cluster, user)
         except LabError:
-            password = "PASSWORD (made by the first './lab up' that converges)"
+            password = "PASSWORD (created by the first './lab up' that succeeds)"
         words = [f"a login {user.name} {password}"] if by_imap else [f"USER {user.name}", f"PASS {password}"]
         lines += [f"         {word}" for word in words]
     lines += [f"  shell  {shlex.join(ssh(cluster.nodes[0].address))}", "  tools  ./lab run ansible all -m ping"]

@@ -19,17 +19,17 @@ LOCK_VARIABLE = "MAILCLUSTER_LAB_LOCK_PID"
 
 
 class LabError(Exception):
-    """What is wrong, where, and what to do about it; shown to the user as it is."""
+    """Says what is wrong, where, and what to do. It is shown to the user unchanged."""
 
 
 def say(message: str) -> None:
-    """Progress goes to standard error, so that standard output stays parseable."""
+    """Print progress to standard error, so that programs can read standard output."""
     print(message, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def phase(title: str) -> Iterator[None]:
-    """A headed step, closed with the time it took."""
+    """A step with a title before it, and the time it took after it."""
     say(f"\n=== {title}")
     begin = time.monotonic()
     yield
@@ -60,17 +60,17 @@ def run(
             errors="replace",
             env=None if env is None else dict(env),
             cwd=cwd,
-            # Out of the terminal's reach.
+            # In its own session, which Ctrl-C does not reach.
             start_new_session=to_the_end,
         )
     except FileNotFoundError as error:
-        raise LabError(f"The program {words[0]!r} is missing: {error}.") from error
+        raise LabError(f"The program {words[0]!r} could not be started: {error}.") from error
     with process:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
             process.kill()
-            raise LabError(f"No answer after {timeout:g} s from: {shlex.join(words)}") from error
+            raise LabError(f"No result after {timeout:g} s from: {shlex.join(words)}") from error
         except KeyboardInterrupt:
             if to_the_end:
                 process.communicate(timeout=timeout)
@@ -83,18 +83,18 @@ def run(
 
 
 def remove_others(kept: Path) -> None:
-    """What is beside a folder that is made once and named after its recipe."""
+    """Remove the other folders beside one that is named after its recipe."""
     for other in kept.parent.glob("*"):
         if other != kept:
             run(["rm", "-rf", "--one-file-system", other])
 
 
 def complaint(result: subprocess.CompletedProcess[str]) -> str:
-    return (result.stderr or result.stdout).strip() or "(it printed nothing)"
+    return (result.stderr or result.stdout).strip() or "(no output)"
 
 
 def python_behind(program: str | Path) -> Path | None:
-    """The Python that I(program) runs, or None: a version manager's stand-ins are found, but fail."""
+    """The Python that a program runs, or None. A version manager's wrapper may exist without a Python behind it."""
     told = run([program, "-c", "import sys; print(sys.executable)"], check=False)
     return Path(told.stdout.strip()) if told.returncode == 0 else None
 
@@ -102,9 +102,9 @@ def python_behind(program: str | Path) -> Path | None:
 def stream(
     argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, to_stderr: bool = False
 ) -> int:
-    """Run a command whose output the user sees as it comes; returns its exit code."""
+    """Run a command with its output shown at once, and return its exit code."""
     process = subprocess.Popen(
-        # When this program is killed, the kernel ends the child, so that nothing keeps changing nodes unseen.
+        # If this program is killed, the kernel ends the child too. Nothing must go on changing nodes unseen.
         ["setpriv", "--pdeathsig", "TERM", "--", *(str(word) for word in argv)],
         env=None if env is None else dict(env),
         cwd=cwd,
@@ -114,7 +114,7 @@ def stream(
     try:
         return process.wait()
     except BaseException:
-        # Ctrl-C reached the child as well: let it clean up, then insist.
+        # Ctrl-C reached the child too. Let it clean up, then force it.
         try:
             process.wait(timeout=15)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
@@ -126,7 +126,7 @@ def stream(
 
 
 def forget_previous_boot() -> None:
-    """/run is a plain directory on some machines: what an earlier boot left there is not true any more."""
+    """Remove state of an earlier boot: on some machines, /run is an ordinary directory that survives a reboot."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     paths.STATE.mkdir(mode=0o755, exist_ok=True)
     if paths.BOOT_ID.exists() and paths.BOOT_ID.read_text().strip() != boot_id:
@@ -136,7 +136,7 @@ def forget_previous_boot() -> None:
 
 
 def try_lock(file: IO[str]) -> bool:
-    """Take the kernel's lock of an open file, unless somebody has it; it ends with the file, or the process."""
+    """Lock an open file, unless it is locked already. The lock ends when the file is closed or the process ends."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -146,7 +146,7 @@ def try_lock(file: IO[str]) -> bool:
 
 @contextlib.contextmanager
 def lock(verb: str) -> Iterator[None]:
-    """One lab a machine, one change at a time. A child of the lock's holder (molecule) runs under that lock."""
+    """One lab per machine, one change at a time. A child of the lock's holder (Molecule) uses the same lock."""
     forget_previous_boot()
     with paths.LOCK.open("a+") as file:
         if not try_lock(file):
@@ -156,8 +156,8 @@ def lock(verb: str) -> Iterator[None]:
                 yield
                 return
             raise LabError(
-                f"Another lab command is at work on this machine: pid {holder}.\n"
-                "Wait until it has ended, or end it, then run this again."
+                f"Another lab command is running on this machine: pid {holder}.\n"
+                "Wait until it has ended, or stop it, then run this again."
             )
         file.truncate(0)
         file.write(f"{os.getpid()} (./lab {verb} of {paths.ROOT})\n")

@@ -22,25 +22,25 @@ def ca_file(cluster: Cluster) -> Path:
 
 
 def ensure(cluster: Cluster) -> None:
-    """Make tls.pem and tls.key unless those that are there will do."""
+    """Create tls.pem and tls.key, unless there are good ones."""
     place = folder(cluster)
     place.mkdir(mode=0o700, exist_ok=True)
     addresses = [*([cluster.vip] if cluster.vip else []), *(node.address for node in cluster.nodes)]
     flaw = _flaw(place, addresses)
     if flaw is None:
-        say(f"The certificate {place / 'tls.pem'} is good")
+        say(f"The certificate {place / 'tls.pem'} is valid")
         return
     if (place / "tls.pem").exists() and not (place / "ca.key").exists():
         raise LabError(
-            f"The certificate {place / 'tls.pem'} {flaw}, and the lab did not make it (no ca.key beside it).\n"
-            "Put a better one there, or remove tls.pem, tls.key and ca.pem and the lab makes its own."
+            f"The certificate {place / 'tls.pem'} {flaw}. The lab did not create it: there is no ca.key beside it.\n"
+            "Put a valid one there. Or remove tls.pem, tls.key and ca.pem, and the lab creates its own."
         )
-    say(f"Making a certificate for {SERVER_NAME} and {len(addresses)} addresses: {place / 'tls.pem'}")
+    say(f"Creating a certificate for {SERVER_NAME} and {len(addresses)} addresses: {place / 'tls.pem'}")
     _make(place, addresses)
 
 
 def _flaw(place: Path, addresses: list[str]) -> str | None:
-    """What is wrong with the certificate that is there."""
+    """What is wrong with the existing certificate."""
     certificate, key, authority = place / "tls.pem", place / "tls.key", place / "ca.pem"
     for file in (certificate, key, authority):
         if not file.exists():
@@ -54,14 +54,14 @@ def _flaw(place: Path, addresses: list[str]) -> str | None:
     if public != run(["openssl", "pkey", "-in", key, "-pubout"], check=False).stdout:
         return "does not belong to tls.key"
     for address in addresses:
-        # openssl tells the answer in words only.
+        # openssl gives the answer only in words.
         if "does match" not in run([*shown, "-checkip", address], check=False).stdout:
             return f"does not cover the address {address}"
     return None
 
 
 def _make(place: Path, addresses: list[str]) -> None:
-    """Written to a folder beside and moved in at the end, so that an interrupted run leaves no half of a pair."""
+    """Write all files to a folder beside, then move them, so that an interrupted run leaves no incomplete set."""
     with tempfile.TemporaryDirectory(dir=place) as name:
         work = Path(name)
         names = ",".join([f"DNS:{SERVER_NAME}", *(f"IP:{address}" for address in addresses)])

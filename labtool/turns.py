@@ -1,8 +1,8 @@
-"""Who may keep the machine busy: scenarios that run beside each other, or one test alone that measures how long something takes.
+"""Who may keep the machine busy: several scenarios at the same time, or a single test that measures how long something takes.
 
-A scenario's steps and its tests are among others. A test that is marked C(alone) waits until each of them has ended, and the
-next ones wait for it. A scenario's steps together take minutes: while they are waited for, tests of others begin all the same.
-The locks are the kernel's, so they end with whoever has them.
+Normally, a scenario's steps and its tests run among others. A test that is marked `alone` waits until all of these have ended,
+and those that come next wait for it. A scenario's steps together take minutes. While a test waits for these, tests of other
+scenarios may still begin. The locks are the kernel's, so they end with the process that holds them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-# Where the locks are; without it nobody else runs.
+# Where the locks are. Not set if nothing runs in parallel.
 PLACE = "LAB_TURNS"
-# The process that has the turn of a scenario's steps, until its tests take turns of their own.
+# The process that holds the turn of a scenario's steps, until its tests take their own turns.
 HOLDER = "LAB_TURN_HOLDER"
 
 
@@ -35,7 +35,7 @@ def alone() -> Iterator[None]:
 @contextlib.contextmanager
 def _turn(kind: int) -> Iterator[None]:
     with contextlib.ExitStack() as held:
-        # Who waits to be alone keeps the gate, or others would go on taking turns for ever.
+        # A test that waits to be alone holds the gate. Otherwise, others could keep taking turns forever.
         with _held("gate", kind):
             held.enter_context(_held("machine", kind))
         yield
@@ -53,7 +53,7 @@ def _held(name: str, kind: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def until_tests_begin() -> Iterator[dict[str, str]]:
-    """The turn of a scenario's steps; what is given belongs into the environment of its tests."""
+    """Hold the turn of a scenario's steps, and yield the environment variables that its tests need."""
     with contextlib.ExitStack() as held:
         held.enter_context(_held("steps", fcntl.LOCK_SH))
         before = signal.signal(signal.SIGUSR1, lambda *_: held.close())

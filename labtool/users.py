@@ -14,12 +14,12 @@ def password_of(cluster: Cluster, user: User) -> str:
         return plaintext(file.read_text())
     except OSError:
         raise LabError(
-            f"The password of {user.name} is unknown: there is no file {file}. Ansible makes it during './lab up'."
+            f"The password of {user.name} is unknown: there is no file {file}. Ansible creates it during './lab up'."
         ) from None
 
 
 def plaintext(content: str) -> str:
-    """``PLAINTEXT salt=XXXX ident=...``: the lookup keeps what the hash needs behind the password."""
+    """Without what the lookup appends for the hash: ``PLAINTEXT salt=XXXX ident=...``."""
     line = content.rstrip("\n")
     return line.partition(" salt=")[0].partition(" ident=")[0]
 

@@ -1,7 +1,7 @@
 """The kernel of virtual machines: Debian's User Mode Linux, kept until its recipe changes.
 
-The packaged one knows nftables only for bridges. The modules with the other families are compiled from Debian's own source of
-that very version; without CONFIG_MODVERSIONS they load beside the packaged ones.
+The packaged kernel supports nftables only for bridges. The modules for the other families are compiled from Debian's source of
+the same version. They can be loaded together with the packaged modules, because CONFIG_MODVERSIONS is not set.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MODULES = (
     "net/ipv4/netfilter/nft_reject_ipv4.ko",
     "net/ipv6/netfilter/nft_reject_ipv6.ko",
 )
-# Four fifths of the source: what these modules never read. Kconfig reads its own files of all drivers.
+# What compiling these modules does not read: four fifths of the source. The Kconfig files of all drivers are read.
 UNREAD = ("*/Documentation/*.rst", "*/drivers/*.[chS]", "*/sound/*.[ch]", "*/tools/*/testing/*", "*/tools/testing/*")
 NO_SOURCE = (
-    "There is no source package {package} of version {version}, which the packaged User Mode Linux has:\n{told}\n"
-    "Virtual machines (lab_node: vm) need it, for the firewall. Repair the package sources, then run this again."
+    "There is no source package {package} of version {version}, the version of the packaged User Mode Linux:\n{told}\n"
+    "Virtual machines (lab_node: vm) need it for the firewall. Fix the package sources, then run this again."
 )
 
 
@@ -49,21 +49,21 @@ def program(kernel: Path) -> Path:
 
 
 def modules(kernel: Path) -> Path:
-    """What belongs into /lib/modules of a machine."""
+    """The content of a machine's /lib/modules."""
     return kernel / "modules"
 
 
 def ensure() -> Path:
-    """The kernel's folder, after it was made if need be."""
+    """Build the kernel if it is missing, and return its folder."""
     if folder().exists():
         return folder()
     packages.ensure(*TOOLS)
-    say(f"Fetching the kernel of virtual machines, and compiling its modules for nftables (a minute): {folder()}")
+    say(f"Downloading the kernel for virtual machines, and compiling its nftables modules (a minute): {folder()}")
     draft = paths.VM_KERNELS / "draft"
     run(["rm", "-rf", draft])
     draft.mkdir(parents=True)
     _make(draft)
-    # Complete or not there at all.
+    # Only a complete one gets its final name.
     for place in ("fetched", "package", "source"):
         run(["rm", "-rf", draft / place])
     draft.rename(folder())
@@ -82,7 +82,7 @@ def _make(draft: Path) -> None:
     choices = [("--enable", name) for name in ENABLED] + [("--module", name) for name in AS_MODULES]
     run(["scripts/config", *(word for choice in choices for word in choice)], cwd=source)
     run(["make", "ARCH=um", "olddefconfig"], cwd=source)
-    # The symbols that the modules need are those of the packaged kernel, which is not compiled here.
+    # A warning only: the symbols that the modules need are in the packaged kernel, which is not compiled here.
     run(["make", f"-j{os.cpu_count()}", "ARCH=um", "KBUILD_MODPOST_WARN=1", *MODULES], cwd=source)
     for module in MODULES:
         target = modules(draft) / version / "kernel" / module
@@ -91,7 +91,7 @@ def _make(draft: Path) -> None:
 
 
 def _source(version: str, place: Path) -> Path:
-    """The kernel's source, as far as it is read."""
+    """The part of the kernel's source that is needed."""
     series = ".".join(version.split(".")[:2])
     package = f"linux-source-{series}"
     archive = _unpacked(f"{package}={version}-*", place) / "usr/src" / f"{package}.tar.xz"
@@ -102,13 +102,13 @@ def _source(version: str, place: Path) -> Path:
 
 
 def _unpacked(package: str, place: Path) -> Path:
-    """A package's files, without that it is installed."""
+    """The files of a package, which is not installed."""
     fetched = place.parent / "fetched"
     fetched.mkdir(exist_ok=True)
     command = ["apt-get", "download", "-o", "APT::Sandbox::User=root", package]
     result = run(command, cwd=fetched, check=False)
     if result.returncode != 0:
-        # The lists of packages may be old, or not there.
+        # The package lists may be outdated or missing.
         run(["apt-get", "update"], check=False)
         result = run(command, cwd=fetched, check=False)
     if result.returncode != 0:

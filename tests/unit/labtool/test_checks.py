@@ -57,7 +57,7 @@ def test_a_scenario_whose_images_cannot_be_made_fails_and_the_others_run(parts, 
     assert sorted(ran) == ["ideal", "unit"]
     told = capsys.readouterr()
     assert [line.split()[:2] for line in told.out.splitlines() if line.startswith("nfs")] == [["nfs", "FAILED"]]
-    assert "nfs: not run, because its images could not be made" in told.err
+    assert "nfs: not run, because its images could not be built" in told.err
 
 
 def test_what_has_failed_is_run_again_and_nothing_else(parts, capsys):
@@ -67,7 +67,7 @@ def test_what_has_failed_is_run_again_and_nothing_else(parts, capsys):
     ran.clear(), failing.clear()
     assert checks.test([], failed=True) == 0
     assert ran == ["ideal"]
-    with pytest.raises(LabError, match="Nothing of this has failed"):
+    with pytest.raises(LabError, match="None of these parts failed"):
         checks.test([], failed=True)
 
 

@@ -51,7 +51,7 @@ def test_it_reaches_what_this_machine_reaches_also_after_its_own_nodes_were_remo
 
 
 def test_it_is_had_by_one_at_a_time(words):
-    with pytest.raises(LabError, match=f"{NAME} is being run"), enclosure.opened(NAME):
+    with pytest.raises(LabError, match=f"running the scenario {NAME}"), enclosure.opened(NAME):
         pass
 
 

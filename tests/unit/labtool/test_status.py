@@ -108,7 +108,7 @@ def test_the_nodes_of_a_pair_are_compared_and_a_partner_that_gives_no_answer_is_
         "a2": Answer(True, mail={"digests": {"alice": "1", "bob": "2"}}),
         "b1": Answer(True, mail={"digests": {"alice": "3"}}),
     }
-    assert status.differences(cluster, answers) == {"a1": "other mail than on a2: bob", "a2": "other mail than on a1: bob"}
+    assert status.differences(cluster, answers) == {"a1": "mail differs from a2: bob", "a2": "mail differs from a1: bob"}
     assert status.differences(cluster, {**answers, "a2": Answer(False)}) == {}
 
 
