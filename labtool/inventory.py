@@ -14,21 +14,21 @@ from labtool.environment import environment
 from labtool.system import LabError, run
 
 IMPLIED_GROUPS = ("all", "ungrouped")
-# Nodes that only have users, which a site has already.
+# Nodes for user databases, which a real site already has.
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
-# Nodes that share a disk, with a file system that a site has already.
+# Nodes that share a disk, whose file system a real site already has.
 CLUSTER_FILESYSTEMS = ("lab_ocfs2",)
-# The way that mail goes.
+# The tiers, along the path of a message.
 TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
-# What a cluster serves that does not say it.
+# The default of dovecot_protocols.
 PROTOCOLS = ("imap", "pop3", "lmtp", "sieve")
-# What lab_node may say; the first is what a host is that says nothing.
+# The values of lab_node. The first is the default.
 KINDS = ("container", "vm")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """One that a virtual machine has beside its root disk; a shared one is the same for all nodes that name it."""
+    """An additional disk of a virtual machine. A shared one is the same disk for all nodes that name it."""
 
     name: str
     size: str
@@ -68,7 +68,7 @@ class Cluster:
         return [node for node in self.nodes if node.kind == kind]
 
     def may_hold_vip(self, node: Node) -> bool:
-        """The load balancers; without any, and without directors, the nodes of a pair."""
+        """The load balancers. If there are neither these nor directors, the nodes of a pair."""
         for group in ("dovecot_loadbalancers", "dovecot_directors", "dovecot_replicated"):
             if self.members(group):
                 return self.vip is not None and group != "dovecot_directors" and group in node.groups
@@ -81,7 +81,7 @@ class Cluster:
 
     @property
     def entry(self) -> str:
-        """Where clients connect: the VIP, or in a variant without one the first node that takes logins."""
+        """Where clients connect: the VIP, or if there is none, the first node that accepts logins."""
         if self.vip:
             return self.vip
         for group in ("dovecot_proxies", "dovecot_directors", "dovecot_backends"):
@@ -111,7 +111,7 @@ def parse(variant: str, path: Path, listing: dict[str, Any]) -> Cluster:
     """Read the output of ``ansible-inventory --list``."""
     hostvars: dict[str, dict[str, Any]] = listing.get("_meta", {}).get("hostvars", {})
     if not hostvars:
-        raise LabError(f"The inventory {path} names no hosts.")
+        raise LabError(f"The inventory {path} has no hosts.")
     nodes = tuple(_node(path, name, values, _groups_of(listing, name)) for name, values in sorted(hostvars.items()))
     _refuse_duplicates(path, nodes)
     _refuse_differing_disks(path, nodes)
@@ -134,37 +134,37 @@ def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]
         ipaddress.IPv4Address(address)
     except (ipaddress.AddressValueError, TypeError):
         raise LabError(
-            f"{path}: host {name} has ansible_host {address!r}. The lab gives nodes the addresses that the inventory names:"
-            " it needs an IPv4 address there."
+            f"{path}: host {name} has ansible_host {address!r}. It must be an IPv4 address,"
+            " because the lab gives nodes the addresses of the inventory."
         ) from None
     kind = values.get("lab_node", KINDS[0])
     if kind not in KINDS:
-        raise LabError(f"{path}: host {name} has lab_node {kind!r}; possible: {', '.join(KINDS)}.")
+        raise LabError(f"{path}: host {name} has lab_node {kind!r}. Possible values: {', '.join(KINDS)}.")
     partition = values.get("dovecot_partition")
     return Node(name, str(address), groups, None if partition is None else str(partition), kind, _disks(path, name, kind, values))
 
 
 def _disks(path: Path, host: str, kind: str, values: dict[str, Any]) -> tuple[Disk, ...]:
-    """Those of its own first, in the inventory's order: /dev/ubdb, /dev/ubdc, ..."""
+    """Its own disks first, in the inventory's order: /dev/ubdb, /dev/ubdc, ..."""
     own, shared = values.get("lab_disks") or [], values.get("lab_shared_disks") or {}
     if not isinstance(own, list) or not isinstance(shared, dict):
-        raise LabError(f"{path}: host {host} needs lab_disks as a list of sizes, lab_shared_disks as names with their sizes.")
+        raise LabError(f"{path}: host {host}: lab_disks must be a list of sizes, lab_shared_disks a mapping of names to sizes.")
     disks = tuple(Disk(f"disk{number}", str(size), False) for number, size in enumerate(own, 1)) + tuple(
         Disk(str(name), str(size), True) for name, size in shared.items()
     )
     if disks and kind != "vm":
-        raise LabError(f"{path}: host {host} has disks of its own, but is a container. Give it lab_node: vm.")
+        raise LabError(f"{path}: host {host} has disks, but is a container. Set lab_node: vm.")
     for disk in disks:
         if not re.fullmatch(r"[1-9][0-9]*[MG]", disk.size) or not re.fullmatch(r"[a-z0-9-]+", disk.name):
             raise LabError(
                 f"{path}: host {host} has a disk {disk.name!r} of size {disk.size!r}."
-                " A size is a number with M or G (512M), a name has small letters, digits and hyphens."
+                " A size is a number with M or G (512M). A name consists of lowercase letters, digits and hyphens."
             )
     return disks
 
 
 def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
-    """All groups of a host, those above its own included."""
+    """All groups of a host, including their parents."""
     found = {group for group, content in listing.items() if group != "_meta" and host in content.get("hosts", [])}
     grown = True
     while grown:
@@ -177,7 +177,7 @@ def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
 
 
 def _order(listing: dict[str, Any]) -> list[str]:
-    """Hosts in the order of the inventory's groups: the way that mail goes."""
+    """Hosts in the order of their tiers."""
     names: list[str] = []
     for group in TIERS:
         pending = [group]
@@ -203,7 +203,7 @@ def _refuse_differing_disks(path: Path, nodes: tuple[Node, ...]) -> None:
             host, size = sizes.setdefault(disk.name, (node.name, disk.size)) if disk.shared else (node.name, disk.size)
             if size != disk.size:
                 raise LabError(
-                    f"{path}: the shared disk {disk.name} has {size} at host {host} and {disk.size} at host {node.name}."
+                    f"{path}: the shared disk {disk.name} has {size} on host {host} and {disk.size} on host {node.name}."
                     " It is one disk: give it one size."
                 )
 
@@ -221,17 +221,17 @@ def _network(
             network = vip.network
         else:
             raise LabError(
-                f"{path}: the lab cannot tell the nodes' network."
+                f"{path}: the lab does not know the nodes' network."
                 " Set dovecot_vip with its prefix (198.51.100.10/24) or lab_network (198.51.100.0/24)."
             )
     except ValueError as error:
         raise LabError(f"{path}: dovecot_vip {vip_text!r} or lab_network {network_text!r} is no IPv4 network: {error}.") from None
     for node in nodes:
         if ipaddress.IPv4Address(node.address) not in network:
-            raise LabError(f"{path}: host {node.name} has address {node.address}, outside the lab's network {network}.")
+            raise LabError(f"{path}: host {node.name} has the address {node.address}, outside the lab's network {network}.")
         if node.address == str(network[1]):
             raise LabError(
-                f"{path}: host {node.name} has address {node.address}, which the lab machine itself needs on {network}."
+                f"{path}: host {node.name} has the address {node.address}, which the lab needs for this machine on {network}."
             )
     return network, str(vip.ip) if vip else None
 
@@ -241,12 +241,12 @@ def _protocols(hostvars: dict[str, dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _users(path: Path, hostvars: dict[str, dict[str, Any]]) -> tuple[User, ...]:
-    """Those of the collection's own database, and those with whom the lab fills a directory."""
+    """The users of dovecot_users, and those that the lab writes into a user database."""
     listed: list[Any] = []
     for variable in ("dovecot_users", "lab_users"):
         found: Any = next((values[variable] for values in hostvars.values() if variable in values), [])
         if not isinstance(found, list):
-            raise LabError(f"{path}: the lab needs {variable} as a list with name and partition, not made by a template.")
+            raise LabError(f"{path}: {variable} must be a list with name and partition. The lab cannot evaluate a template.")
         listed += found
     return tuple(
         User(str(entry["name"]), None if entry.get("partition") is None else str(entry["partition"])) for entry in listed

@@ -1,4 +1,4 @@
-"""From nothing to a proven cluster, and back."""
+"""Builds a cluster and checks it, or removes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
 
-# What a site has before the collection comes, for nodes of these groups.
+# What a real site already has, by groups: a title, the groups, and the playbook that sets it up.
 GIVEN = (
     ("User databases", inventory.DATABASES, "databases.yml"),
     ("File system of a shared disk", inventory.CLUSTER_FILESYSTEMS, "storage.yml"),
@@ -22,22 +22,22 @@ GIVEN = (
 def up(variant: str) -> None:
     begin = time.monotonic()
     cluster = create_nodes(variant)
-    with phase("Converge: playbooks/site.yml"):
+    with phase("Deployment: playbooks/site.yml"):
         converge(cluster)
-    with phase("Proof: a message for a user of each partition"):
+    with phase("Check: a message for a user of each partition"):
         probe.prove(cluster)
-    say(f"\nThe cluster {variant} is up and proven after {time.monotonic() - begin:.0f} s.\n")
+    say(f"\nThe cluster {variant} is up and passes mail after {time.monotonic() - begin:.0f} s.\n")
 
 
 def create_nodes(variant: str, *, fresh: bool = False, stocked: bool = False) -> Cluster:
-    """Nodes that answer, and the files beside the inventory that it takes to converge them."""
+    """Start the nodes, and create the files beside the inventory that a deployment needs."""
     cluster = inventory.load(variant)
     with phase("Image of the nodes"):
         nodes.repair()
         images = ensure_images({node.kind for node in cluster.nodes}, stocked=stocked)
     with phase(f"Nodes of {cluster.inventory.relative_to(paths.ROOT)}"):
         if not fresh and nodes.serve_on(cluster, images):
-            say(f"The {len(cluster.nodes)} nodes of variant {variant} are there and answer; using them")
+            say(f"The {len(cluster.nodes)} nodes of variant {variant} are already running")
         else:
             nodes.remove()
             remove_old_images()
@@ -53,23 +53,23 @@ def create_nodes(variant: str, *, fresh: bool = False, stocked: bool = False) ->
 
 
 def ensure_images(kinds: set[str], *, stocked: bool) -> dict[str, str]:
-    """The images that nodes of these kinds need."""
+    """Build the images that these kinds of nodes need, if they are missing."""
     made = {"container": lambda: image.ensure(stocked=stocked), "vm": vm_image.ensure}
     return {kind: make() for kind, make in made.items() if kind in kinds}
 
 
 def remove_old_images() -> None:
-    """Those of other recipes, unless somebody may be using them: a lab that is up, scenarios of another checkout."""
+    """Remove images of other recipes, unless a lab or another checkout's scenarios may be using them."""
     if not enclosure.inside() and not enclosure.in_use() and not nodes.present():
         image.remove_others()
         vm_image.remove_others()
 
 
 def give(cluster: Cluster, playbook: str) -> None:
-    """What a site has of its own."""
+    """Set up what a real site already has."""
     command = [paths.VENV / "bin" / "ansible-playbook", Path(__file__).with_name(playbook)]
     if stream(command, env=environment(cluster.inventory), cwd=paths.ROOT, to_stderr=True) != 0:
-        raise LabError(f"labtool/{playbook} failed, see above. './lab up' tries again.")
+        raise LabError(f"labtool/{playbook} failed (see above). To try again: ./lab up")
 
 
 def destroy_nodes() -> None:
@@ -79,13 +79,13 @@ def destroy_nodes() -> None:
 
 def converge(cluster: Cluster) -> None:
     if not paths.SITE_PLAYBOOK.exists():
-        raise LabError(f"There is no playbook {paths.SITE_PLAYBOOK}; the nodes are up, but bare.")
+        raise LabError(f"There is no playbook {paths.SITE_PLAYBOOK}. The nodes are up, but bare.")
     command = [paths.VENV / "bin" / "ansible-playbook", paths.SITE_PLAYBOOK]
     code = stream(command, env=environment(cluster.inventory), cwd=paths.ROOT, to_stderr=True)
     if code != 0:
         raise LabError(
-            f"playbooks/site.yml failed (exit code {code}, see above). The nodes are kept: look at one with"
-            " './lab status', fix the cause, then './lab up' goes on with them."
+            f"playbooks/site.yml failed (exit code {code}, see above). The nodes are still there."
+            " To look at them: ./lab status. When you have fixed the cause, './lab up' uses them again."
         )
 
 
@@ -94,7 +94,7 @@ def down(*, keep_image: bool) -> int:
     paths.CURRENT.unlink(missing_ok=True)
     busy = enclosure.in_use()
     if busy:
-        say("Scenarios are being run on this machine; what they need stays.")
+        say("Scenarios are running on this machine. What they need is kept.")
     else:
         removed += enclosure.remove_all()
         if kernel.restore_limits():
@@ -105,7 +105,7 @@ def down(*, keep_image: bool) -> int:
         removed += nodes.remove_storage(paths.STORE)
         shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
         paths.BOOT_ID.unlink(missing_ok=True)
-    say("Removed: " + ", ".join(removed) if removed else "There was nothing to remove.")
+    say("Removed: " + ", ".join(removed) if removed else "Nothing to remove.")
     return 0
 
 
@@ -114,7 +114,7 @@ def _remember(variant: str) -> None:
 
 
 def current_variant() -> str | None:
-    """The variant that this checkout brought up last and did not take down."""
+    """The variant that this checkout has up."""
     try:
         current = json.loads(paths.CURRENT.read_text())
         root, variant = current["root"], current["variant"]

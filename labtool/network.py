@@ -21,13 +21,13 @@ FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def create(network: ipaddress.IPv4Network) -> str:
-    """Make the network of the nodes and give its name."""
+    """Create the nodes' network, and return its name."""
     refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
-    # A new name each time: podman books addresses by the network's name in a place that it shares with
-    # the user's own podman, and the bookings of a lab that was killed stay there.
+    # A new name each time. podman reserves addresses by the network's name, in a place that it shares with the
+    # user's own podman, and a lab that was killed leaves its reservations there.
     name = f"mailcluster-{secrets.token_hex(4)}"
     podman("network", "create", f"--subnet={network}", f"--gateway={network[1]}", f"--opt=mtu={current_mtu()}", name)
-    # This podman cannot be told the bridge's name. One of our own lets every later run recognise it.
+    # This podman has no option for the bridge's name. Later runs recognise the bridge by ours.
     file = paths.PODMAN_NETWORKS / f"{name}.json"
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface": paths.BRIDGE}, indent=2))
@@ -36,12 +36,12 @@ def create(network: ipaddress.IPv4Network) -> str:
 
 
 def make_bridge(network: ipaddress.IPv4Network) -> None:
-    """The bridge before any container, which virtual machines need; podman's containers join a bridge that is there.
+    """Create the bridge for virtual machines, before any container. podman uses an existing bridge.
 
-    Where there are containers, podman adds rules of its own; these here are for virtual machines alone.
+    podman adds its own rules for containers. The rules here are only for virtual machines.
     """
     refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
-    # With an address of its own: the default is that of a member, and changes with the members.
+    # With a fixed address: by default, it is the address of a member, and changes with the members.
     run(["ip", "link", "add", paths.BRIDGE, "address", mac(str(network[1])), "mtu", str(current_mtu()), "type", "bridge"])
     run(["ip", "address", "add", f"{network[1]}/{network.prefixlen}", "dev", paths.BRIDGE])
     run(["ip", "link", "set", paths.BRIDGE, "up"])
@@ -51,22 +51,22 @@ def make_bridge(network: ipaddress.IPv4Network) -> None:
 
 
 def own_rules(network: ipaddress.IPv4Network) -> list[list[str]]:
-    """Nodes reach each other, also on a machine that forwards nothing else, and the outside by this machine's address."""
+    """Let nodes reach each other, even if this machine forwards nothing else, and the outside with its address."""
     subnet = str(network)
     return [
         ["filter", "FORWARD", "-s", subnet, "-j", "ACCEPT"],
         ["filter", "FORWARD", "-d", subnet, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
-        # Between nodes and to a multicast group (VRRP) it must stay a node's own address.
+        # Between nodes, and to a multicast group (VRRP), a node must keep its own address.
         ["nat", "POSTROUTING", "-s", subnet, "-d", "224.0.0.0/4", "-j", "ACCEPT"],
         ["nat", "POSTROUTING", "-s", subnet, "!", "-d", subnet, "-j", "MASQUERADE"],
     ]
 
 
 def let_out(address: str, name: str) -> None:
-    """Let an enclosure reach the outside, by this machine's address."""
+    """Let an enclosure reach the outside, with this machine's address."""
     FORWARDING.write_text("1")
     for table, *rule in rules_out(address):
-        # First, since what the machine's owner drops would come before.
+        # Insert: rules of the machine's owner that drop packets must not come first.
         run(["iptables", "--wait", "--table", table, "--insert", *rule, "-m", "comment", "--comment", f"{COMMENT}-{name}"])
 
 
@@ -84,7 +84,7 @@ def keep_in(name: str) -> None:
 
 
 def is_free(network: ipaddress.IPv4Network) -> bool:
-    """Whether nobody on this machine has it."""
+    """Whether nothing on this machine uses the network."""
     try:
         refuse_overlap(network, _json("addr"), _json("route", "show", "table", "all"))
     except LabError:
@@ -93,7 +93,7 @@ def is_free(network: ipaddress.IPv4Network) -> bool:
 
 
 def nameservers() -> list[str]:
-    """Those of this machine that another network can ask; where a service on it stands before them, those that it asks."""
+    """Name servers that other networks can use. If this machine has a resolver of its own, those that the resolver uses."""
     for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         if file.exists() and (found := nameservers_of(file.read_text())):
             return found
@@ -101,7 +101,7 @@ def nameservers() -> list[str]:
 
 
 def nameservers_of(resolv_conf: str) -> list[str]:
-    """Without those that only this machine can ask."""
+    """Name servers in the file, without those that only this machine can use."""
     pairs = (line.split()[:2] for line in resolv_conf.splitlines() if len(line.split()) > 1)
     return [address for word, address in pairs if word == "nameserver" and not _is_loopback(address)]
 
@@ -114,7 +114,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def existing() -> list[str]:
-    """Names of the networks that podman has for the lab."""
+    """Names of the lab's networks in podman."""
     return [path.stem for path in paths.PODMAN_NETWORKS.glob("mailcluster-*.json")]
 
 
@@ -126,7 +126,7 @@ def remove() -> list[str]:
 
 
 def raze() -> list[str]:
-    """Take away bridge and packet filter rules that podman has forgotten, or that it did not make."""
+    """Remove the bridge and the packet filter rules that podman has forgotten, or did not create."""
     _delete_rules(own_rules_of)
     bridge = [link for link in _json("addr") if link["ifname"] == paths.BRIDGE]
     if not bridge and not existing():
@@ -146,7 +146,7 @@ def raze() -> list[str]:
 
 
 def _delete_rules(select: Callable[[str], tuple[list[list[str]], list[str]]]) -> None:
-    """Those rules and chains of the packet filter that are selected from its listing."""
+    """Delete the rules and chains that `select` finds in the packet filter's listing."""
     for table in ("nat", "filter"):
         rules, chains = select(run(["iptables", "--wait", "--table", table, "--list-rules"], check=False).stdout)
         for words in [*(["-D", *rule] for rule in rules), *([flag, chain] for chain in chains for flag in ("-F", "-X"))]:
@@ -154,7 +154,7 @@ def _delete_rules(select: Callable[[str], tuple[list[list[str]], list[str]]]) ->
 
 
 def own_rules_of(listed: str) -> tuple[list[list[str]], list[str]]:
-    """Of the rules that ``iptables -S`` lists, those that make_bridge made; no chains."""
+    """The rules of make_bridge in the output of ``iptables -S``, and no chains."""
     return rules_marked(listed, COMMENT), []
 
 
@@ -163,7 +163,7 @@ def rules_marked(listed: str, comment: str) -> list[list[str]]:
 
 
 def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str]]:
-    """Of the rules that ``iptables -S`` lists, those that netavark made for the subnets, and the chains it made for them."""
+    """netavark's rules for the subnets in the output of ``iptables -S``, and its chains for them."""
     rules = [
         words[1:]
         for words in map(str.split, listed.splitlines())
@@ -174,7 +174,7 @@ def rules_of(listed: str, subnets: list[str]) -> tuple[list[list[str]], list[str
 
 
 def refuse_overlap(network: ipaddress.IPv4Network, addresses: list[dict[str, Any]], routes: list[dict[str, Any]]) -> None:
-    """The nodes' network must be nobody else's: traffic of this machine would go to the lab."""
+    """Refuse a network that is in use, because this machine's traffic for it would go to the lab."""
     taken = {
         f"interface {link['ifname']} has {entry['local']}/{entry['prefixlen']}": f"{entry['local']}/{entry['prefixlen']}"
         for link in addresses
@@ -195,17 +195,17 @@ def refuse_overlap(network: ipaddress.IPv4Network, addresses: list[dict[str, Any
         if network.overlaps(other):
             raise LabError(
                 f"The lab's network {network} is in use on this machine: {reason}.\n"
-                "Take that away, or give the inventory other addresses (dovecot_vip, ansible_host)."
+                "Remove that, or use other addresses in the inventory (dovecot_vip, ansible_host)."
             )
 
 
 def mac(address: str) -> str:
-    """A locally administered hardware address made of the IPv4 address."""
+    """A locally administered hardware address that contains the IPv4 address."""
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x6D, *ipaddress.IPv4Address(address).packed))
 
 
 def interfaces(prefix: str) -> list[str]:
-    """Those of this machine whose name begins so."""
+    """The interfaces of this machine whose names begin with the prefix."""
     return [link["ifname"] for link in _json("link") if link["ifname"].startswith(prefix)]
 
 
@@ -221,7 +221,7 @@ def set_link(interface: str, *, up: bool) -> None:
 
 
 def set_port(interface: str, *, forwards: bool) -> None:
-    """Of a bridge; the numbers are the kernel's states, disabled and forwarding."""
+    """Set the state of a bridge's port. The numbers are the kernel's for disabled and forwarding."""
     run(["bridge", "link", "set", "dev", interface, "state", "3" if forwards else "0"])
 
 

@@ -25,14 +25,14 @@ LABEL_ROOT = "mailcluster.lab.root"
 LABEL_VARIANT = "mailcluster.lab.variant"
 LABEL_PRINT = "mailcluster.lab.fingerprint"
 
-# Seconds. A virtual machine boots in a dozen alone, but many at once share the processors.
+# Seconds. A single virtual machine boots in a dozen, but many at a time share the processors.
 BOOT_TIMEOUT = 180
 ANSWER_TIMEOUT = 15
 
 
 @dataclass(frozen=True)
 class Present:
-    """A node that is on this machine, of whichever kind and checkout."""
+    """A node on this machine, of any kind and any checkout."""
 
     name: str
     root: str
@@ -47,7 +47,7 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 
 def create(cluster: Cluster, images: Mapping[str, str]) -> None:
-    """Start the nodes and wait until each can be reached; images are by kind of node."""
+    """Start the nodes, and wait until all can be reached. The images are given by kind of node."""
     key = ensure_key()
     wanted = fingerprint(cluster, images, key)
     containers, machines = cluster.of_kind("container"), cluster.of_kind("vm")
@@ -63,7 +63,7 @@ def create(cluster: Cluster, images: Mapping[str, str]) -> None:
 
 
 def serve_on(cluster: Cluster, images: Mapping[str, str]) -> bool:
-    """Whether the nodes of an earlier run are the very ones that are wanted, and all of them answer."""
+    """Whether the nodes of an earlier run are exactly those that are wanted, and all answer."""
     wanted = fingerprint(cluster, images, ensure_key())
     found = present()
     if {node.name for node in found} != {node.name for node in cluster.nodes}:
@@ -76,9 +76,9 @@ def serve_on(cluster: Cluster, images: Mapping[str, str]) -> bool:
 
 
 def repair() -> None:
-    """Drop what an earlier lab left when podman itself cannot work with it any more.
+    """Remove what an earlier lab left if podman can no longer work with it.
 
-    So it is on a copy of a machine whose lab was up: podman's records are there, the nodes and their networks are not.
+    This happens on a copy of a machine whose lab was up: podman's records exist, but not the nodes and their networks.
     """
     try:
         lost = not containers() and bool(processes.monitors())
@@ -89,7 +89,7 @@ def repair() -> None:
 
 
 def ensure_key() -> str:
-    """The text of the public key that nodes accept; made once in a checkout."""
+    """The public key that nodes accept. The key is created once per checkout."""
     public = paths.SSH_KEY.with_suffix(".pub")
     if not (paths.SSH_KEY.exists() and public.exists()):
         paths.SSH_KEY.parent.mkdir(parents=True, exist_ok=True)
@@ -99,14 +99,14 @@ def ensure_key() -> str:
 
 
 def fingerprint(cluster: Cluster, images: Mapping[str, str], public_key: str) -> str:
-    """All that a node was made from: the same print means the same node."""
+    """A hash of everything that nodes are made from. If it is the same, the nodes are the same."""
     parts = [str(paths.ROOT), *(images[kind] for kind in sorted(images)), public_key, str(cluster.network)]
     parts += [f"{node.name}={node.address} {node.kind} {node.disks}" for node in cluster.nodes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def answers(node: Node) -> bool:
-    """Whether a command can be run on the node."""
+    """Whether the node can run a command."""
     try:
         return run([*ssh(node.address), "true"], check=False, timeout=ANSWER_TIMEOUT).returncode == 0
     except LabError:
@@ -123,10 +123,10 @@ def _start(cluster: Cluster, node: Node, network_name: str, image: str, wanted: 
             f"--hostname={node.name}",
             f"--network={network_name}",
             f"--ip={node.address}",
-            # The same after a restart, as on a real machine; else its neighbours miss it for seconds.
+            # The same after a restart, as on a real machine. Otherwise, its neighbours cannot reach it for seconds.
             f"--mac-address={network.mac(node.address)}",
             "--systemd=always",
-            # Its own firewall, VRRP and the sandboxes of systemd units need it.
+            # Needed for its firewall, VRRP and the sandboxes of systemd units.
             "--privileged",
             "--pids-limit=-1",
             *limits(),
@@ -144,37 +144,37 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
     begin = look = time.monotonic()
     waiting = list(nodes)
     while waiting:
-        # A port that is not open yet answers at once, and costs less than an ssh that is refused.
+        # First see whether the port is open: that is faster than an ssh that fails.
         ready = [node for node, open_ in zip(waiting, in_parallel(_listens, waiting), strict=True) if open_]
         ready = [node for node, answer in zip(ready, in_parallel(answers, ready), strict=True) if answer]
         for node in ready:
             say(f"  {node.name} ({node.address}) is up")
             waiting.remove(node)
         if time.monotonic() > look:
-            # To look costs a reading of all processes.
+            # At most once a second, because it reads all processes.
             _refuse_dead(waiting)
             look = time.monotonic() + 1
         _refuse_late(waiting, time.monotonic() - begin)
         time.sleep(0.1)
-    # When all have booted, since that is what makes their answers slow.
+    # After all have booted, because a boot slows down the answers.
     for node in nodes:
         if node.kind == "vm":
             vm.set_clock(node)
 
 
 def _refuse_dead(waiting: list[Node]) -> None:
-    """A kernel that has panicked has ended, and need not be waited for."""
+    """Do not wait for a kernel that has panicked: its process has ended."""
     for node in waiting:
         if node.kind == "vm" and not vm.machine(node.name).running:
             end = vm.console(node.name).read_text(errors="replace")[-1000:]
-            raise LabError(f"Node {node.name} ({node.address}) has ended while it booted. Its last words:\n{end}")
+            raise LabError(f"Node {node.name} ({node.address}) has ended while booting. Its last output:\n{end}")
 
 
 def _refuse_late(waiting: list[Node], seconds: float) -> None:
     if waiting and seconds > BOOT_TIMEOUT:
         names = ", ".join(f"{node.name} ({node.address})" for node in waiting)
         says = " ".join(map(str, _journal(waiting[0])))
-        raise LabError(f"No ssh after {BOOT_TIMEOUT} s on: {names}.\nSee what the node says: {says}")
+        raise LabError(f"No ssh after {BOOT_TIMEOUT} s on: {names}.\nTo see the node's log: {says}")
 
 
 def kill(node: Node) -> None:
@@ -188,7 +188,7 @@ def kill(node: Node) -> None:
 
 
 def start(node: Node) -> None:
-    """Switch a node on that was killed, and wait until it can be reached."""
+    """Start a node that was killed, and wait until it can be reached."""
     if node.kind == "vm":
         vm.start(vm.machine(node.name))
     else:
@@ -197,7 +197,7 @@ def start(node: Node) -> None:
 
 
 def pause(node: Node) -> None:
-    """Let a node hang, all of it."""
+    """Make a whole node hang."""
     if node.kind == "vm":
         vm.pause(node.name)
     else:
@@ -222,7 +222,7 @@ def plug_in(node: Node) -> None:
 
 def _plug(node: Node, *, connected: bool) -> None:
     if node.kind == "vm":
-        # Its port of the bridge passes nothing. Without a link, a write fails, which the machine's kernel may repeat for ever.
+        # Disable its port of the bridge, but keep the link. Without a link, writes fail, and the kernel may repeat them forever.
         network.set_port(vm.tap(node.address), forwards=connected)
     else:
         process = podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip()
@@ -230,7 +230,7 @@ def _plug(node: Node, *, connected: bool) -> None:
 
 
 def forget_connections() -> None:
-    """A kept ssh connection to a node that is gone would be taken for one to its successor."""
+    """Drop shared ssh connections: one to a node that is gone would be used for its successor."""
     shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
     paths.CONTROL_SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -250,7 +250,7 @@ def _listens(node: Node) -> bool:
 
 
 def owner() -> tuple[str, str] | None:
-    """Checkout and variant of the lab that is on this machine, if one is."""
+    """Checkout and variant of the lab on this machine, if there is one."""
     found = present()
     return (found[0].root, found[0].variant) if found else None
 
@@ -274,15 +274,15 @@ def _label(container: dict[str, Any], label: str) -> str:
 
 
 def remove() -> list[str]:
-    """Remove nodes and network, whichever checkout they came from and whatever became of them."""
-    # Before the containers: with the last of these podman takes the bridge away, but only when nobody else is on it.
+    """Remove nodes and network, whichever checkout they belong to and whatever state they are in."""
+    # Before the containers: with the last of these, podman removes the bridge, but only if nothing else uses it.
     removed = vm.remove()
     known = processes.containers()
     broken = None
     try:
         found = containers()
         if not found and processes.monitors():
-            raise LabError("its nodes run, but podman does not know them")
+            raise LabError("its nodes are running, but podman does not know them")
         if found:
             whose = _label(found[0], LABEL_ROOT)
             say(f"Removing {len(found)} nodes" + ("" if whose == str(paths.ROOT) else f" of the lab in {whose}"))
@@ -291,7 +291,7 @@ def remove() -> list[str]:
         removed += network.remove()
     except LabError as error:
         broken = error
-    # When podman has lost its state, it removes what it believes to be stopped, and leaves it running.
+    # If podman has lost its state, it takes containers for stopped, and removes them without ending their processes.
     for pid in [*processes.contained(known), *processes.monitors()]:
         processes.kill(pid)
     removed += network.raze()
@@ -304,14 +304,14 @@ def remove() -> list[str]:
 
 
 def remove_storage(*places: Path) -> list[str]:
-    """Folders, and podman's state. Mounts below would make a plain removal stop half-way."""
+    """Remove the folders and podman's state. Mounts below them are undone first, because they would stop the removal."""
     mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
     existed = [place for place in places if place.exists()]
     for point in sorted(mounted, reverse=True):
         if any(place in point.parents for place in places) or paths.STATE in point.parents:
             run(["umount", "--lazy", point], check=False)
     for place in existed:
-        # A disk that somebody has given the lab is emptied and stays mounted.
+        # A disk that someone has mounted for the lab is emptied, and stays mounted.
         run(["rm", "-rf", *(place.iterdir() if place in mounted else [place])])
     run(["rm", "-rf", paths.PODMAN_RUN, paths.PODMAN_TMP])
     return [f"storage {place}" for place in existed]

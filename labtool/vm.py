@@ -1,7 +1,7 @@
-"""Nodes that are virtual machines: for what needs a kernel of its own.
+"""Nodes that are virtual machines, for what needs its own kernel.
 
-That kernel is User Mode Linux, a group of ordinary processes: nothing is emulated, and KVM is not needed. What is dear is a new
-process, 26 ms instead of 3.
+The kernel is User Mode Linux, a group of ordinary processes. Nothing is emulated, and KVM is not needed. But starting a process
+is slow: 26 ms instead of 3.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from labtool.inventory import Cluster, Disk, Node
 from labtool.system import LabError, run, say
 
 PROGRAM = "linux.uml"
-MEMORY = "768M"  # taken as it is used
-TAP_PREFIX = "mclab-"  # an interface's name has room for 15 characters
+MEMORY = "768M"  # allocated as it is used
+TAP_PREFIX = "mclab-"  # an interface's name is limited to 15 characters
 RECORD = "machine.json"
-# Tells the time for each empty line, and changes it by the seconds in the last.
+# Prints the time for each empty line, and changes the clock by the seconds in the last line.
 TELL_TIME = """bash -c 'while read -r line; do
     if [ -z "$line" ]; then echo "$EPOCHREALTIME"; else exec date --set="$line seconds" >/dev/null; fi
 done'"""
@@ -33,7 +33,7 @@ done'"""
 
 @dataclass(frozen=True)
 class Machine:
-    """A virtual machine of the lab, running or not, as its record in its folder has it."""
+    """A virtual machine of the lab, running or not, as recorded in its folder."""
 
     name: str
     root: str
@@ -51,24 +51,24 @@ def folder(name: str) -> Path:
 
 
 def console(name: str) -> Path:
-    """What the machine said while it booted."""
+    """The machine's boot messages."""
     return folder(name) / "console.log"
 
 
 def machines() -> list[Machine]:
-    """All virtual machines of the lab, whichever checkout they came from."""
+    """All virtual machines of the lab, whichever checkout they belong to."""
     return [Machine(**json.loads(file.read_text())) for file in sorted(paths.VM_NODES.glob(f"*/{RECORD}"))]
 
 
 def machine(name: str) -> Machine:
     found = next((machine for machine in machines() if machine.name == name), None)
     if found is None:
-        raise LabError(f"The virtual machine {name} is not on this machine any more: no file {folder(name) / RECORD}.")
+        raise LabError(f"The virtual machine {name} no longer exists on this machine: there is no file {folder(name) / RECORD}.")
     return found
 
 
 def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_key: str) -> None:
-    """Give a node its disks and its place on the bridge, and switch it on."""
+    """Create a node's disks and its interface on the bridge, and start it."""
     folder(node.name).mkdir(parents=True)
     for disk in node.disks:
         _make_disk(disk_file(node, disk), disk)
@@ -81,12 +81,12 @@ def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_ke
 
 
 def disk_file(node: Node, disk: Disk) -> Path:
-    """One that nodes share has a place of its own."""
+    """The file of a disk. Shared disks are in a folder of their own."""
     return (paths.VM_DISKS if disk.shared else folder(node.name)) / f"{disk.name}.img"
 
 
 def _make_disk(file: Path, disk: Disk) -> None:
-    """An empty one; it takes the room that is written to."""
+    """Create an empty disk. It takes space only for what is written."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         run(["truncate", f"--size={disk.size}", file])
@@ -100,15 +100,15 @@ def _record(made: Machine) -> None:
 
 
 def command(node: Node, image: Path, arguments: Sequence[str]) -> list[str]:
-    """The words that start a machine. Its folder is among them: so it is found again."""
+    """The command that starts a machine. Its processes are found by the folder in it."""
     place = folder(node.name)
-    # c: several machines may have it open. What a guest has synced is in this machine's page cache at least.
+    # c: several machines may open it. What a guest has synced is at least in this machine's page cache.
     disks = [f"ubd{number}{'c' if disk.shared else ''}={disk_file(node, disk)}" for number, disk in enumerate(node.disks, 1)]
     return [
         str(vm_kernel.program(vm_kernel.folder())),
         *(f"mem={MEMORY}", f"umid={node.name}", f"uml_dir={place / 'uml'}"),
         *(f"ubd0={place / 'root.cow'},{vm_image.disk(image)}", *disks),
-        # Without gro, traffic into the machine is slower by a factor of a thousand.
+        # Without gro, traffic into the machine is a thousand times slower.
         f"vec0:transport=tap,ifname={tap(node.address)},depth=128,gro=1,mac={network.mac(node.address)}",
         *("con0=fd:0,fd:1", "con=null", "ssl=null"),
         *arguments,
@@ -116,7 +116,7 @@ def command(node: Node, image: Path, arguments: Sequence[str]) -> list[str]:
 
 
 def kernel_arguments(cluster: Cluster, node: Node, public_key: str, mtu: int, dns: Sequence[str]) -> list[str]:
-    """How to boot, and for lab-identity in the image who to be."""
+    """How to boot, and the settings for lab-identity in the image."""
     words = {
         "lab.name": node.name,
         "lab.address": f"{node.address}/{cluster.network.prefixlen}",
@@ -125,7 +125,7 @@ def kernel_arguments(cluster: Cluster, node: Node, public_key: str, mtu: int, dn
         "lab.dns": ",".join(dns),
         "lab.key": ",".join(public_key.split()[:2]),
     }
-    # A kernel that panics ends, and is seen to have ended.
+    # If the kernel panics, its process must end, so that the lab notices.
     boot = ("root=/dev/ubda", "rw", "quiet", "systemd.show_status=true", "panic=-1", "noreboot")
     return [*boot, *(f"{key}={value}" for key, value in words.items())]
 
@@ -140,22 +140,22 @@ def _plug_in(interface: str, mtu: int) -> None:
 
 
 def start(machine: Machine) -> None:
-    # What a kill has left there makes the kernel look for itself elsewhere.
+    # If a killed machine has left this folder, the kernel uses another one.
     run(["rm", "-rf", folder(machine.name) / "uml"])
-    # Its memory belongs into /dev/shm.
+    # Its memory belongs in /dev/shm.
     settings = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "TMP", "TEMP")}
     with console(machine.name).open("a") as log:
-        # In a group of its own, by which its main process is known, and out of the terminal's reach.
+        # In its own group, by which its main process is found, and in a session that Ctrl-C does not reach.
         process = subprocess.Popen(
             machine.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=settings, start_new_session=True
         )
     time.sleep(0.2)
     if process.poll() is not None:
-        raise LabError(f"The virtual machine {machine.name} does not start: {console(machine.name).read_text()[-500:]}")
+        raise LabError(f"The virtual machine {machine.name} does not start:\n{console(machine.name).read_text()[-500:]}")
 
 
 def set_clock(node: Node) -> None:
-    """Let a machine's clock agree with this one's: at its boot it knows whole seconds only."""
+    """Set a machine's clock to this machine's time. At boot, it only knows whole seconds."""
     with subprocess.Popen([*ssh(node.address), TELL_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         samples = []
@@ -171,7 +171,7 @@ def set_clock(node: Node) -> None:
 
 
 def ahead(samples: list[tuple[float, float, float]]) -> float:
-    """Seconds by which a machine that was asked is ahead, of what it told between a time here and another: the closest counts."""
+    """Seconds that a machine is ahead. A sample is its time, and the times here before and after. The fastest answer counts."""
     before, told, after = min(samples, key=lambda sample: sample[2] - sample[0])
     return told - (before + after) / 2
 
@@ -182,7 +182,7 @@ def kill(name: str) -> None:
 
 
 def pause(name: str) -> None:
-    """Let it hang. The main process alone: the guest panics when the others were stopped too."""
+    """Make it hang. Only the main process is stopped: the guest would panic if the others were stopped too."""
     for pid in _main(_processes(folder(name))):
         os.kill(pid, signal.SIGSTOP)
 
@@ -193,7 +193,7 @@ def resume(name: str) -> None:
 
 
 def remove() -> list[str]:
-    """Every virtual machine of the lab with its disks and its network interface, also when only parts of it are left."""
+    """Remove all virtual machines of the lab, with disks and network interfaces, even if only parts of them are left."""
     taps = network.interfaces(TAP_PREFIX)
     count = max(len(list(paths.VM_NODES.glob("*"))), len(_main(_processes(paths.VM_NODES))), len(taps))
     if not count and not paths.VM_DISKS.exists():
@@ -207,7 +207,7 @@ def remove() -> list[str]:
 
 
 def _processes(place: Path) -> list[int]:
-    """All processes of the machines that run from a folder."""
+    """All processes of the machines below a folder."""
     return [pid for pid, words in processes.command_lines() if runs_from(words, place)]
 
 
@@ -216,16 +216,16 @@ def runs_from(words: Sequence[str], place: Path) -> bool:
 
 
 def _main(pids: list[int]) -> list[int]:
-    """Of the processes of a machine the one that is the machine; the others serve it."""
+    """The main process of each machine. The others are its helpers."""
     return [pid for pid in pids if processes.leads_its_group(pid)]
 
 
 def _kill_all(place: Path) -> None:
     deadline = time.monotonic() + 10
     while found := _processes(place):
-        # Without its helpers, a machine would have the time to say that it panics.
+        # The main process first: without its helpers, a machine would panic, and write that to its console.
         for pid in sorted(found, key=lambda pid: not processes.leads_its_group(pid)):
             processes.kill(pid)
         if time.monotonic() > deadline:
-            raise LabError(f"Virtual machines do not end: pid {', '.join(map(str, found))}.")
+            raise LabError(f"These processes of virtual machines do not end: pid {', '.join(map(str, found))}.")
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The disk of a virtual machine: made once and kept until its recipe changes. Each machine writes to a copy of its own."""
+"""The disk of virtual machines: built once, and kept until its recipe changes. Each machine writes to its own copy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from labtool import image, packages, paths, system, vm_kernel
 from labtool.system import run, say
 
-# Beside what every node has: what goes with a kernel of its own, and what storage nodes run. The roles find it installed, because
-# each of apt's many processes takes its time on such a machine.
+# In addition to every node's packages: those for a kernel of its own, and those of storage nodes. They are installed in advance,
+# because apt starts many processes, which is slow on such a machine.
 PACKAGES = (
     *image.PACKAGES,
     "udev",
@@ -26,7 +26,7 @@ PACKAGES = (
     "corosync",
 )
 
-# A node starts bare, whatever is installed: the roles start what they need.
+# Nothing of this runs on a new node: the roles start what they need.
 DISABLED = (
     "corosync.service",
     "dlm.service",
@@ -41,7 +41,7 @@ DISABLED = (
     "rpcbind.socket",
 )
 
-# Units that only make the boot longer. A node is reached by ssh and thrown away with its disk.
+# Units that only make the boot slower. A node is used by ssh, and thrown away with its disk.
 MASKED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -59,7 +59,7 @@ MASKED = (
     "systemd-pstore.service",
 )
 
-# systemd runs each of them at every reload, which takes a tenth of a second or two for each where processes are dear.
+# systemd runs all of them at every reload. Each takes 0.1 to 0.2 s, because starting a process is slow.
 GENERATORS = (
     "systemd-cryptsetup-generator",
     "systemd-debug-generator",
@@ -72,13 +72,13 @@ GENERATORS = (
     "systemd-system-update-generator",
     "systemd-veritysetup-generator",
 )
-# The same goes for devices that nobody looks at.
+# The same applies to devices that nothing uses.
 TRIGGER = """[Service]
 ExecStart=
 ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net
 """
 
-# A private key that a power cut left empty is made again.
+# If a power cut has left a private key empty, it is created again.
 IDENTITY = """#!/bin/sh
 # Makes this machine the one that its kernel's command line names.
 set -eu
@@ -144,7 +144,7 @@ cp -a {vm_kernel.modules(vm_kernel.folder())}/* lib/modules/
 for version in lib/modules/*; do chroot . depmod "${{version##*/}}"; done
 """
 
-# No reserve for root and no checks by date: it lives for one lab.
+# Without a reserve for root: the disk is used by one lab only.
 FILESYSTEM = ("mke2fs", "-q", "-t", "ext4", "-m", "0", "-L", "root")
 SIZE = "4G"
 
@@ -163,9 +163,9 @@ def exists() -> bool:
 
 
 def ensure() -> str:
-    """The image's folder, after it was built if need be."""
+    """Build the image if it is missing, and return its folder."""
     if exists():
-        say(f"The disk of virtual machines is there: {folder()}")
+        say(f"The disk of virtual machines exists: {folder()}")
         return str(folder())
     packages.ensure("e2fsprogs")
     vm_kernel.ensure()
@@ -174,7 +174,7 @@ def ensure() -> str:
     run(["rm", "-rf", "--one-file-system", draft, folder()])
     draft.mkdir(parents=True)
     _build(draft)
-    # Complete or not there at all.
+    # Only a complete one gets its final name.
     draft.rename(folder())
     return str(folder())
 
@@ -182,12 +182,12 @@ def ensure() -> str:
 def _build(draft: Path) -> None:
     root = draft / "root"
     image.bootstrap(image.arguments(root, PACKAGES, HOOK))
-    say("  making a disk of it")
+    say("  creating a disk from it")
     run([*FILESYSTEM, "-d", root, disk(draft), SIZE])
     run(["rm", "-rf", "--one-file-system", root])
 
 
 def remove_others() -> None:
-    """Disks and kernels of earlier recipes only take space; none is in use when this is called."""
+    """Remove disks and kernels of earlier recipes. None of them is in use when this is called."""
     for kept in (folder(), vm_kernel.folder()):
         system.remove_others(kept)
