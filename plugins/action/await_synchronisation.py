@@ -22,7 +22,7 @@ TIMEOUT = 600  # seconds; many users take the replicator a while
 display = Display()
 
 
-# It begins as director_backend does, as Ansible wants every action to; there is nothing to share but that.
+# It begins as director_backend and config do: Ansible wants that of every action. Nothing else could be shared.
 class ActionModule(ActionBase):
     """Works with the modules replicator_user and replicator_info."""
 

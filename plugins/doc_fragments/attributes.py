@@ -30,6 +30,18 @@ attributes:
     support: full
 """
 
+    # For modules that change something; what a module says of an attribute by itself comes before this.
+    FULL = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+"""
+
     ACTION = r"""
 options: {}
 attributes:

@@ -28,6 +28,7 @@ notes:
     RV(ignore:argv), RV(ignore:rc), RV(ignore:stdout) and RV(ignore:stderr) what was run, when something was.
 """
 
+    # This one and the next differ in a word. A fragment has no arguments, so each has the whole text.
     DIRECTOR = r"""
 options:
   socket_path:

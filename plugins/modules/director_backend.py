@@ -17,6 +17,7 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.action
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
@@ -25,12 +26,7 @@ attributes:
   action:
     support: full
   check_mode:
-    support: full
     details: It does not wait for users to leave. Users who are there are reported as flushed if O(flush) says so.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 options:
   host:
     description: Address, IPv4 or IPv6, or a name that the node resolves to one address.

@@ -20,17 +20,13 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
   - mailcluster.dovecot.doveadm.director
 attributes:
   check_mode:
-    support: full
     details: On a node whose director is not running yet, all backends are announced as new.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 options:
   backends:
     description: The backends that the ring shall have.

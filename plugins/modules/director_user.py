@@ -18,16 +18,10 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
   - mailcluster.dovecot.doveadm.director
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 options:
   user:
     description: The user's name, as the user database has it. Not a mask.

@@ -17,13 +17,7 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
+  - mailcluster.dovecot.attributes.info
 options:
   address:
     description: The node's address inside the cluster.

@@ -19,15 +19,10 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.info
   - mailcluster.dovecot.attributes.action
 attributes:
   action:
-    support: full
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
     support: full
 options:
   nodes:

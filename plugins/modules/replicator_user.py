@@ -15,16 +15,12 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
   - mailcluster.dovecot.doveadm.replicator
 attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
   idempotent:
-    support: full
     details: With O(max_age=0), O(state=synchronised) asks for a synchronisation each time.
 options:
   user:

@@ -438,12 +438,6 @@ PAIR_REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", PAIR_REFUSALS)
-def test_of_a_pair_is_refused(case, tmp_path):
-    inventory = Inventory(tmp_path, "replicated_pair")
-    assert_refused(inventory, *PAIR_REFUSALS[case])
-
-
 def both_forms_at_once(inventory):
     inventory.groups["dovecot_implicit_proxies"] = {"children": {"dovecot_backends": None}}
 
@@ -617,12 +611,6 @@ PARTITIONED_REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", PARTITIONED_REFUSALS)
-def test_of_a_partitioned_cluster_is_refused(case, tmp_path):
-    inventory = Inventory(tmp_path, "partitioned_dedicated")
-    assert_refused(inventory, *PARTITIONED_REFUSALS[case])
-
-
 def shared_storage_that_is_replicated(inventory):
     inventory.groups["dovecot_replicated"] = {"hosts": {"mail1": {}, "mail2": {}}}
 
@@ -739,12 +727,6 @@ SHARED_REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", SHARED_REFUSALS)
-def test_of_shared_storage_is_refused(case, tmp_path):
-    inventory = Inventory(tmp_path, "shared_storage")
-    assert_refused(inventory, *SHARED_REFUSALS[case])
-
-
 def test_of_addresses_that_are_no_list_nothing_more_is_said(tmp_path):
     inventory = Inventory(tmp_path, "partitioned_dedicated")
     ldap(uris="ldaps://198.51.100.61")(inventory)
@@ -815,6 +797,14 @@ def test_without_directors_nothing_is_on_the_nodes_own_disk(variable, tmp_path):
 def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
     inventory = Inventory(tmp_path, "replicated_pair_lb")
     assert_refused(inventory, another_pair, ["behind the load balancers there are 2 partitions"])
+
+
+OF_VARIANTS = {"replicated_pair": PAIR_REFUSALS, "partitioned_dedicated": PARTITIONED_REFUSALS, "shared_storage": SHARED_REFUSALS}
+
+
+@pytest.mark.parametrize(("variant", "case"), [(variant, case) for variant, cases in OF_VARIANTS.items() for case in cases])
+def test_of_a_variant_is_refused(variant, case, tmp_path):
+    assert_refused(Inventory(tmp_path, variant), *OF_VARIANTS[variant][case])
 
 
 @pytest.mark.parametrize("case", REFUSALS)
