@@ -156,10 +156,6 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
             look = time.monotonic() + 1
         _refuse_late(waiting, time.monotonic() - begin)
         time.sleep(0.1)
-    # After all have booted, because a boot slows down the answers.
-    for node in nodes:
-        if node.kind == "vm":
-            vm.set_clock(node)
 
 
 def _refuse_dead(waiting: list[Node]) -> None:

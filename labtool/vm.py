@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labtool import network, paths, processes, vm_image, vm_kernel
-from labtool.environment import ssh
 from labtool.inventory import Cluster, Disk, Node
 from labtool.system import LabError, run, say
 
@@ -25,10 +24,6 @@ PROGRAM = "linux.uml"
 MEMORY = "768M"  # allocated as it is used
 TAP_PREFIX = "mclab-"  # an interface's name is limited to 15 characters
 RECORD = "machine.json"
-# Prints the time for each empty line, and changes the clock by the seconds in the last line.
-TELL_TIME = """bash -c 'while read -r line; do
-    if [ -z "$line" ]; then echo "$EPOCHREALTIME"; else exec date --set="$line seconds" >/dev/null; fi
-done'"""
 
 
 @dataclass(frozen=True)
@@ -152,28 +147,6 @@ def start(machine: Machine) -> None:
     time.sleep(0.2)
     if process.poll() is not None:
         raise LabError(f"The virtual machine {machine.name} does not start:\n{console(machine.name).read_text()[-500:]}")
-
-
-def set_clock(node: Node) -> None:
-    """Set a machine's clock to this machine's time. At boot, it only knows whole seconds."""
-    with subprocess.Popen([*ssh(node.address), TELL_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None
-        samples = []
-        for _sample in range(10):
-            before = time.time()
-            print(file=process.stdin, flush=True)
-            told = process.stdout.readline()
-            samples.append((before, float(told or "nan"), time.time()))
-        print(f"{-ahead(samples):+.3f}", file=process.stdin, flush=True)
-        process.stdin.close()
-        if process.wait(timeout=30) != 0:
-            raise LabError(f"The clock of {node.name} ({node.address}) could not be set.")
-
-
-def ahead(samples: list[tuple[float, float, float]]) -> float:
-    """Seconds that a machine is ahead. A sample is its time, and the times here before and after. The fastest answer counts."""
-    before, told, after = min(samples, key=lambda sample: sample[2] - sample[0])
-    return told - (before + after) / 2
 
 
 def kill(name: str) -> None:
