@@ -21,6 +21,8 @@ NODE_VERBS = {
     "resume": nodes.resume,
     "unplug": nodes.unplug,
     "plug-in": nodes.plug_in,
+    "part": nodes.part,
+    "rejoin": nodes.rejoin,
 }
 
 DESCRIPTION = """\

@@ -225,6 +225,11 @@ def set_port(interface: str, *, forwards: bool) -> None:
     run(["bridge", "link", "set", "dev", interface, "state", "3" if forwards else "0"])
 
 
+def set_isolated(interface: str, *, isolated: bool) -> None:
+    """Whether a port of a bridge exchanges nothing with others that are so; this machine it reaches in any case."""
+    run(["bridge", "link", "set", "dev", interface, "isolated", "on" if isolated else "off"])
+
+
 def current_mtu() -> int:
     return mtu(_json("route", "show", "default"), _json("link"))
 

@@ -218,11 +218,26 @@ def plug_in(node: Node) -> None:
 
 def _plug(node: Node, *, connected: bool) -> None:
     if node.kind == "vm":
-        # Disable its port of the bridge, but keep the link. Without a link, writes fail, and the kernel may repeat them forever.
-        network.set_port(vm.tap(node.address), forwards=connected)
+        # Its port of the bridge passes nothing. Without a link, a write fails, which the machine's kernel may repeat for ever.
+        network.set_port(_port(node), forwards=connected)
     else:
-        process = podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip()
-        network.set_link(network.peer_of("eth0", process), up=connected)
+        network.set_link(_port(node), up=connected)
+
+
+def part(node: Node) -> None:
+    """Let it reach no other node that is parted, too. This machine, the BMCs and the other nodes it reaches still."""
+    network.set_isolated(_port(node), isolated=True)
+
+
+def rejoin(node: Node) -> None:
+    network.set_isolated(_port(node), isolated=False)
+
+
+def _port(node: Node) -> str:
+    """The node's port of the bridge."""
+    if node.kind == "vm":
+        return vm.tap(node.address)
+    return network.peer_of("eth0", podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip())
 
 
 def forget_connections() -> None:

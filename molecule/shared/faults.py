@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +92,21 @@ def isolated(_cluster, node):
         node.run(f"nft 'add table inet isolated; add chain inet isolated {chain} {{ type filter hook {hook} priority -20; }}'")
         node.run("; ".join(f"nft add rule inet isolated {chain} {rule}" for rule in rules))
     return lambda: node.run("nft delete table inet isolated")
+
+
+def cut(nodes):
+    """The nodes reach each other no more, by no protocol. This machine, their BMCs and other nodes they reach still."""
+    for node in nodes:
+        _lab("part", node)
+
+
+def join(nodes):
+    for node in nodes:
+        _lab("rejoin", node)
+
+
+def _lab(verb, node):
+    subprocess.run([sys.executable, "-m", "labtool", f"node-{verb}", node.name], check=True, capture_output=True)
 
 
 def pair_parted(cluster, node):
