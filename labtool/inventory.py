@@ -18,7 +18,9 @@ IMPLIED_GROUPS = ("all", "ungrouped")
 DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
 # Nodes that share a disk, whose file system a real site already has.
 CLUSTER_FILESYSTEMS = ("lab_ocfs2",)
-# The tiers, along the path of a message.
+# Nodes with a volume of their own, by LVM.
+VOLUMES = ("lab_lvm",)
+# The way that mail goes.
 TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
 # The default of dovecot_protocols.
 PROTOCOLS = ("imap", "pop3", "lmtp", "sieve")

@@ -16,6 +16,7 @@ from labtool.system import LabError, phase, say, stream
 GIVEN = (
     ("User databases", inventory.DATABASES, "databases.yml"),
     ("File system of a shared disk", inventory.CLUSTER_FILESYSTEMS, "storage.yml"),
+    ("Volumes of disks", inventory.VOLUMES, "volumes.yml"),
 )
 
 

@@ -109,6 +109,16 @@ def _lab(verb, node):
     subprocess.run([sys.executable, "-m", "labtool", f"node-{verb}", node.name], check=True, capture_output=True)
 
 
+def break_disk(node):
+    """Whatever is read from or written to the volume of a node of the group lab_lvm fails."""
+    node.run("dmsetup wipe_table --noflush lab-mail")
+
+
+def repair_disk(node):
+    """The volume is what LVM has it for again, with what was on it."""
+    node.run("lvchange --refresh lab/mail")
+
+
 def pair_parted(cluster, node):
     link = cut_off(cluster.nodes.pair_of(node.partition))
     link.__enter__()
