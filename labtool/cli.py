@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from labtool import bench, checks, inventory, lifecycle, nodes, status
+from labtool import bench, bmc, checks, inventory, lifecycle, nodes, status
 from labtool.environment import environment
 from labtool.system import LabError, lock, say
 
@@ -23,6 +23,9 @@ NODE_VERBS = {
     "plug-in": nodes.plug_in,
     "part": nodes.part,
     "rejoin": nodes.rejoin,
+    "pause-bmc": bmc.pause,
+    "resume-bmc": bmc.resume,
+    "keep-off": bmc.keep_off,
 }
 
 DESCRIPTION = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from labtool import paths
@@ -26,6 +27,12 @@ def ssh(address: str) -> list[str]:
         "ConnectTimeout=15",
         f"root@{address}",
     ]
+
+
+def forget_connections() -> None:
+    """A kept ssh connection to a node that is gone would be taken for one to its successor."""
+    shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
+    paths.CONTROL_SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def environment(inventory: Path) -> dict[str, str]:

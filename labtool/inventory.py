@@ -45,6 +45,7 @@ class Node:
     partition: str | None
     kind: str
     disks: tuple[Disk, ...] = ()
+    bmc: int | None = None  # UDP port of the lab machine at which its power is switched by IPMI
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def parse(variant: str, path: Path, listing: dict[str, Any]) -> Cluster:
         raise LabError(f"The inventory {path} has no hosts.")
     nodes = tuple(_node(path, name, values, _groups_of(listing, name)) for name, values in sorted(hostvars.items()))
     _refuse_duplicates(path, nodes)
+    _refuse_shared_bmcs(path, nodes)
     _refuse_differing_disks(path, nodes)
     network, vip = _network(path, hostvars, nodes)
     order = {name: place for place, name in enumerate(_order(listing))}
@@ -143,7 +145,8 @@ def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]
     if kind not in KINDS:
         raise LabError(f"{path}: host {name} has lab_node {kind!r}. Possible values: {', '.join(KINDS)}.")
     partition = values.get("dovecot_partition")
-    return Node(name, str(address), groups, None if partition is None else str(partition), kind, _disks(path, name, kind, values))
+    disks, bmc = _disks(path, name, kind, values), _bmc(path, name, kind, values)
+    return Node(name, str(address), groups, None if partition is None else str(partition), kind, disks, bmc)
 
 
 def _disks(path: Path, host: str, kind: str, values: dict[str, Any]) -> tuple[Disk, ...]:
@@ -163,6 +166,17 @@ def _disks(path: Path, host: str, kind: str, values: dict[str, Any]) -> tuple[Di
                 " A size is a number with M or G (512M). A name consists of lowercase letters, digits and hyphens."
             )
     return disks
+
+
+def _bmc(path: Path, host: str, kind: str, values: dict[str, Any]) -> int | None:
+    port = values.get("lab_bmc")
+    if port is None:
+        return None
+    if type(port) is not int or not 0 < port < 1 << 16:
+        raise LabError(f"{path}: host {host} has lab_bmc {port!r}. It is the number of a UDP port, from 1 to 65535.")
+    if kind != "vm":
+        raise LabError(f"{path}: host {host} has lab_bmc {port}, but is a container, which has no power. Give it lab_node: vm.")
+    return port
 
 
 def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:
@@ -196,6 +210,15 @@ def _refuse_duplicates(path: Path, nodes: tuple[Node, ...]) -> None:
         if node.address in seen:
             raise LabError(f"{path}: hosts {seen[node.address]} and {node.name} have the same ansible_host {node.address}.")
         seen[node.address] = node.name
+
+
+def _refuse_shared_bmcs(path: Path, nodes: tuple[Node, ...]) -> None:
+    seen: dict[int, str] = {}
+    for node in nodes:
+        if node.bmc in seen:
+            raise LabError(f"{path}: hosts {seen[node.bmc]} and {node.name} have the same lab_bmc {node.bmc}.")
+        if node.bmc:
+            seen[node.bmc] = node.name
 
 
 def _refuse_differing_disks(path: Path, nodes: tuple[Node, ...]) -> None:

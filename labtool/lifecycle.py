@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from labtool import cgroups, enclosure, image, inventory, kernel, nodes, paths, probe, tls, vm_image
+from labtool import bmc, cgroups, enclosure, image, inventory, kernel, nodes, paths, probe, tls, vm_image
 from labtool.environment import environment
 from labtool.inventory import Cluster
 from labtool.system import LabError, phase, say, stream
@@ -43,6 +43,9 @@ def create_nodes(variant: str, *, fresh: bool = False, stocked: bool = False) ->
             nodes.remove()
             remove_old_images()
             nodes.create(cluster, images)
+    if any(node.bmc for node in cluster.nodes):
+        with phase("BMCs of machines"):
+            bmc.ensure(cluster)
     with phase("Certificate"):
         tls.ensure(cluster)
     for title, groups, playbook in GIVEN:

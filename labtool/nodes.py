@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labtool import cgroups, kernel, network, paths, processes, vm
-from labtool.environment import ssh
+from labtool import bmc, cgroups, kernel, network, paths, processes, vm
+from labtool.environment import forget_connections, ssh
 from labtool.inventory import Cluster, Node
 from labtool.podman import command, containers, limits, podman
 from labtool.system import LabError, run, say
@@ -159,9 +158,9 @@ def _await_ssh(nodes: tuple[Node, ...]) -> None:
 
 
 def _refuse_dead(waiting: list[Node]) -> None:
-    """Do not wait for a kernel that has panicked: its process has ended."""
+    """A kernel that has panicked has ended, and need not be waited for. One that ends by its BMC may be switched on again."""
     for node in waiting:
-        if node.kind == "vm" and not vm.machine(node.name).running:
+        if node.kind == "vm" and not node.bmc and not vm.machine(node.name).running:
             end = vm.console(node.name).read_text(errors="replace")[-1000:]
             raise LabError(f"Node {node.name} ({node.address}) has ended while booting. Its last output:\n{end}")
 
@@ -186,6 +185,7 @@ def kill(node: Node) -> None:
 def start(node: Node) -> None:
     """Start a node that was killed, and wait until it can be reached."""
     if node.kind == "vm":
+        bmc.let_boot(node.name)
         vm.start(vm.machine(node.name))
     else:
         podman("start", node.name)
@@ -240,12 +240,6 @@ def _port(node: Node) -> str:
     return network.peer_of("eth0", podman("inspect", "--format={{.State.Pid}}", node.name).stdout.strip())
 
 
-def forget_connections() -> None:
-    """Drop shared ssh connections: one to a node that is gone would be used for its successor."""
-    shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
-    paths.CONTROL_SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
 def _journal(node: Node) -> list[str]:
     if node.kind == "vm":
         return ["tail", "-n", "50", str(vm.console(node.name))]
@@ -285,8 +279,9 @@ def _label(container: dict[str, Any], label: str) -> str:
 
 
 def remove() -> list[str]:
-    """Remove nodes and network, whichever checkout they belong to and whatever state they are in."""
-    # Before the containers: with the last of these, podman removes the bridge, but only if nothing else uses it.
+    """Remove nodes and network, whichever checkout they came from and whatever became of them."""
+    # Before the containers: with the last of these podman takes the bridge away, but only when nobody else is on it.
+    bmc.remove()
     removed = vm.remove()
     known = processes.containers()
     broken = None

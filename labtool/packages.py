@@ -17,7 +17,9 @@ def ensure(*names: str) -> None:
     settings = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     # A broken package source that is not needed must not stop us: only the installation counts.
     run(["apt-get", "update"], env=settings, check=False, to_the_end=True)
-    result = run(["apt-get", "install", "-y", "--no-install-recommends", *absent], env=settings, check=False, to_the_end=True)
+    # Somebody else may be installing, as scenarios beside each other are.
+    command = ["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", *absent]
+    result = run(command, env=settings, check=False, to_the_end=True)
     if result.returncode != 0:
         raise LabError(
             f"apt-get could not install {' '.join(absent)}:\n{complaint(result)}\n"

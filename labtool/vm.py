@@ -6,6 +6,7 @@ is slow: 26 ms instead of 3.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -135,12 +136,17 @@ def _plug_in(interface: str, mtu: int) -> None:
 
 
 def start(machine: Machine) -> None:
-    # If a killed machine has left this folder, the kernel uses another one.
+    """Switch it on, unless it is."""
+    if machine.running:
+        return
+    # What a kill has left there makes the kernel look for itself elsewhere.
     run(["rm", "-rf", folder(machine.name) / "uml"])
     # Its memory belongs in /dev/shm.
     settings = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "TMP", "TEMP")}
     with console(machine.name).open("a") as log:
-        # In its own group, by which its main process is found, and in a session that Ctrl-C does not reach.
+        # All of the machine's processes hold this lock, by which its BMC sees at once whether it is on.
+        fcntl.flock(log, fcntl.LOCK_SH)
+        # In a group of its own, by which its main process is known, and out of the terminal's reach.
         process = subprocess.Popen(
             machine.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=settings, start_new_session=True
         )

@@ -109,6 +109,20 @@ def _lab(verb, node):
     subprocess.run([sys.executable, "-m", "labtool", f"node-{verb}", node.name], check=True, capture_output=True)
 
 
+def hang_bmc(node):
+    """Nobody can switch the node off or on, or tell whether it is on, until mend_bmc."""
+    _lab("pause-bmc", node)
+
+
+def mend_bmc(node):
+    _lab("resume-bmc", node)
+
+
+def keep_off(node):
+    """The node does not boot any more after it was switched off, whatever its BMC says, until the lab starts it."""
+    _lab("keep-off", node)
+
+
 def break_disk(node):
     """Whatever is read from or written to the volume of a node of the group lab_lvm fails."""
     node.run("dmsetup wipe_table --noflush lab-mail")

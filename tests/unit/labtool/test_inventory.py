@@ -124,3 +124,30 @@ def test_the_users_of_a_directory_are_known_beside_those_of_the_inventory(listin
         ("alice@example.org", "a"),
         ("erin@example.org", "c"),
     ]
+
+
+def machines(listing, **ports):
+    for host, port in ports.items():
+        listing["_meta"]["hostvars"][host] |= {"lab_node": "vm", "lab_bmc": port}
+    return listing
+
+
+def test_a_machine_may_have_a_bmc(listing):
+    assert {node.name: node.bmc for node in parse(machines(listing, a1=6231)).nodes} == {"lb1": None, "a1": 6231, "a2": None}
+
+
+@pytest.mark.parametrize("port", ["6231", 0, 65536, True, -1, [6231]])
+def test_a_bmc_is_at_a_port(listing, port):
+    with pytest.raises(LabError, match="a1 has lab_bmc"):
+        parse(machines(listing, a1=port))
+
+
+def test_a_bmc_has_a_port_of_its_own(listing):
+    with pytest.raises(LabError, match="a1 and a2 have the same lab_bmc 6231"):
+        parse(machines(listing, a1=6231, a2=6231))
+
+
+def test_a_container_has_no_bmc(listing):
+    listing["_meta"]["hostvars"]["a1"]["lab_bmc"] = 6231
+    with pytest.raises(LabError, match="a1.*lab_node: vm"):
+        parse(listing)

@@ -154,3 +154,10 @@ def test_the_clock_is_set_by_what_another_kernel_tells(monkeypatch):
     monkeypatch.setattr("time.time", lambda: real() + 7200)
     exec(vm_image.CLOCK, {})
     assert told[1] == pytest.approx(real(), abs=0.5)
+
+
+def test_a_machine_that_runs_is_not_started_again(own_store, monkeypatch):
+    record("nfs1")
+    monkeypatch.setattr(vm, "_processes", lambda place: [1])
+    vm.start(vm.machine("nfs1"))
+    assert not vm.console("nfs1").exists()
