@@ -20,9 +20,14 @@ DATABASES = ("lab_ldap", "lab_pgsql", "lab_mysql", "lab_sqlite")
 CLUSTER_FILESYSTEMS = ("lab_ocfs2",)
 # Nodes with a volume of their own, by LVM.
 VOLUMES = ("lab_lvm",)
+# A node that is a SAN, and those with a disk there.
+ISCSI = ("lab_iscsi_targets", "lab_iscsi")
 # The way that mail goes.
-TIERS = ("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers", *DATABASES)
-# The default of dovecot_protocols.
+TIERS = (
+    *("dovecot_loadbalancers", "dovecot_proxies", "dovecot_directors", "dovecot_backends", "dovecot_nfs_servers"),
+    *("lab_iscsi_targets", *DATABASES),
+)
+# What a cluster serves that does not say it.
 PROTOCOLS = ("imap", "pop3", "lmtp", "sieve")
 # The values of lab_node. The first is the default.
 KINDS = ("container", "vm")

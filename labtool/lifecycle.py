@@ -17,6 +17,7 @@ GIVEN = (
     ("User databases", inventory.DATABASES, "databases.yml"),
     ("File system of a shared disk", inventory.CLUSTER_FILESYSTEMS, "storage.yml"),
     ("Volumes of disks", inventory.VOLUMES, "volumes.yml"),
+    ("Disk of a SAN", inventory.ISCSI, "iscsi.yml"),
 )
 
 

@@ -26,11 +26,12 @@ TIERS = (
     ("dovecot_directors", "director", ("dovecot",)),
     ("dovecot_backends", "backend", ("dovecot",)),
     ("dovecot_nfs_servers", "NFS server", ("nfs-server",)),
+    ("lab_iscsi_targets", "SAN", ("lab-iscsi-target",)),
     ("lab_ldap", "directory", ("slapd",)),
     ("lab_pgsql", "database", ("postgresql@15-main",)),
     ("lab_mysql", "database", ("mariadb",)),
 )
-WITHOUT_DOVECOT = ("lab_ldap", "lab_pgsql", "lab_mysql")
+WITHOUT_DOVECOT = ("lab_iscsi_targets", "lab_ldap", "lab_pgsql", "lab_mysql")
 HEADER = ("TIER", "NODE", "ADDRESS", "ROLE", "STATE")
 
 PLAYBOOK = Path(__file__).with_name("status.yml")
