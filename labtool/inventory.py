@@ -76,11 +76,19 @@ class Cluster:
         return [node for node in self.nodes if node.kind == kind]
 
     def may_hold_vip(self, node: Node) -> bool:
-        """The load balancers. If there are neither these nor directors, the nodes of a pair."""
-        for group in ("dovecot_loadbalancers", "dovecot_directors", "dovecot_replicated"):
-            if self.members(group):
-                return self.vip is not None and group != "dovecot_directors" and group in node.groups
-        return False
+        """The load balancers; without any, and without directors, the nodes of a pair, or those of which one is active."""
+        return self.vip is not None and self._holders in node.groups
+
+    @property
+    def _holders(self) -> str | None:
+        """The group of those that may have the VIP."""
+        if self.members("dovecot_loadbalancers"):
+            return "dovecot_loadbalancers"
+        if self.members("dovecot_directors"):
+            return None
+        if self.members("dovecot_replicated"):
+            return "dovecot_replicated"
+        return None if self.members("dovecot_proxies") else "dovecot_active_passive"
 
     @property
     def gateway(self) -> str:

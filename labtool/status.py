@@ -126,7 +126,10 @@ def services_of(cluster: Cluster, node: Node) -> list[str]:
     services = list(tier_of(node)[1])
     if "dovecot_replicated" in node.groups:
         services += ["mailcluster-dovecot-partner", "mailcluster-dovecot-changes"]
-    if cluster.may_hold_vip(node) and "keepalived" not in services:
+    if "dovecot_active_passive" in node.groups:
+        # Which starts Dovecot on one of them.
+        services = ["pacemaker"]
+    elif cluster.may_hold_vip(node) and "keepalived" not in services:
         services.append("keepalived")
     return services
 

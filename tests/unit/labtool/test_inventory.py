@@ -151,3 +151,15 @@ def test_a_container_has_no_bmc(listing):
     listing["_meta"]["hostvars"]["a1"]["lab_bmc"] = 6231
     with pytest.raises(LabError, match="a1.*lab_node: vm"):
         parse(listing)
+
+
+@pytest.mark.parametrize(
+    ("group", "holders"),
+    [(None, ["a1", "a2"]), ("dovecot_loadbalancers", ["lb1"]), ("dovecot_proxies", []), ("dovecot_directors", [])],
+)
+def test_nodes_that_fail_over_hold_the_vip_unless_another_tier_is_before_them(listing, group, holders):
+    listing["dovecot_active_passive"] = listing.pop("dovecot_replicated")
+    listing.pop("dovecot_loadbalancers")
+    listing |= {group: {"hosts": ["lb1"]}} if group else {}
+    cluster = parse(listing)
+    assert [node.name for node in cluster.nodes if cluster.may_hold_vip(node)] == holders

@@ -38,6 +38,14 @@ def test_a_pair_without_load_balancers_holds_the_vip_itself():
     assert "keepalived" in status.services_of(cluster, BACKEND)
 
 
+def test_where_pacemaker_decides_which_node_is_active_it_must_run_and_dovecot_need_not():
+    node = Node("mail1", "198.51.100.31", ("dovecot_active_passive", "dovecot_backends"), None, "vm")
+    cluster = Cluster("test", Path("/test/hosts.yml"), (node,), None, "198.51.100.10", ())
+    assert status.services_of(cluster, node) == ["pacemaker"]
+    idle = Answer(True, node={"idle_units": [], "holds_vip": False})
+    assert status.judge(cluster, node, idle, {}) == ("standby", True)
+
+
 def test_only_what_is_served_has_ports_and_tells_how_to_log_in(monkeypatch):
     cluster = Cluster("test", Path("/test/hosts.yml"), (BALANCER,), None, "198.51.100.10", (User("zoe", None),), ("pop3", "lmtp"))
     monkeypatch.setattr(status.users, "password_of", lambda _cluster, _user: "secret")
