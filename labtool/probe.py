@@ -48,6 +48,8 @@ def replicas(cluster: Cluster, user: User) -> list[Node]:
     if cluster.members("dovecot_shared_storage"):
         # Behind directors, a mailbox must be opened only on the user's own backend.
         backends = [] if cluster.members("dovecot_directors") else backends
+    # of an active/passive pair one node has the mail at a time, and the lab has just read it there
+    backends = [node for node in backends if "dovecot_active_passive" not in node.groups]
     return [node for node in backends if user.partition is None or node.partition in (None, user.partition)]
 
 

@@ -47,6 +47,7 @@ class Answer:
     director: dict[str, Any] = field(default_factory=dict)
     replicator: dict[str, Any] = field(default_factory=dict)
     mail: dict[str, Any] = field(default_factory=dict)
+    pair: dict[str, Any] = field(default_factory=dict)
 
 
 def current() -> Cluster:
@@ -108,7 +109,7 @@ def as_table() -> int:
         healthy = healthy and good
         tier = tier_of(node)[0]
         rows.append((tier, node.name, node.address, f"partition {node.partition}" if node.partition else "", state))
-    if cluster.vip and not any("holds the VIP" in row[4] for row in rows):
+    if cluster.vip and not any(answer.node.get("holds_vip") for answer in answers.values()):
         healthy = False
         say(f"No node holds the VIP {cluster.vip}.")
     print(f"Cluster {cluster.variant}, {cluster.inventory.relative_to(paths.ROOT)}\n")
@@ -124,6 +125,9 @@ def tier_of(node: Node) -> tuple[str, tuple[str, ...]]:
 def services_of(cluster: Cluster, node: Node) -> list[str]:
     """What must run on a node."""
     services = list(tier_of(node)[1])
+    if "dovecot_active_passive" in node.groups:
+        # Pacemaker starts Dovecot, on one of the two nodes
+        return ["corosync", "pacemaker"]
     if "dovecot_replicated" in node.groups:
         services += ["mailcluster-dovecot-partner", "mailcluster-dovecot-changes"]
     if "dovecot_active_passive" in node.groups:
@@ -168,7 +172,7 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
         return ", ".join(stopped), False
     words: list[str] = []
     good = True
-    if cluster.may_hold_vip(node):
+    if cluster.may_hold_vip(node) and "dovecot_active_passive" not in node.groups:
         words.append("holds the VIP" if answer.node.get("holds_vip") else "standby")
     if "dovecot_directors" in node.groups:
         ring = answer.director.get("ring", {"synced": False, "status": "no answer from the ring"})
@@ -179,6 +183,10 @@ def judge(cluster: Cluster, node: Node, answer: Answer, assigned: dict[str, str]
     if space := answer.node.get("space"):
         words.append(disk_state(space))
         good = good and not space["low"]
+    if "dovecot_active_passive" in node.groups:
+        text, fine = pair_state(node, answer.pair)
+        words.append(text)
+        good = good and fine
     if "dovecot_replicated" in node.groups:
         text, fine = replication_state(answer.replicator)
         words.append(text)
@@ -224,6 +232,16 @@ def replication_state(replicator: dict[str, Any]) -> tuple[str, bool]:
     if lagging:
         text += f", {len(lagging)} lagging ({', '.join(lagging[:3])})"
     return text, not failed and not lagging
+
+
+def pair_state(node: Node, pair: dict[str, Any]) -> tuple[str, bool]:
+    """What a node of an active/passive pair does, and what is wrong with its pair."""
+    if not pair:
+        return "no answer from Pacemaker", False
+    words = ["active" if pair["active"] == node.name else "passive"]
+    if drbd := pair["drbd"]:
+        words.append(f"DRBD {drbd['connection']}, {drbd['disk']}")
+    return ", ".join([*words, *pair["problems"]]), not pair["problems"]
 
 
 def disk_state(space: dict[str, Any]) -> str:

@@ -105,7 +105,7 @@ def users(lab):
 
 def holder_of(lab, nodes):
     """A function that tells which node has the VIP now."""
-    candidates = nodes.of("dovecot_loadbalancers") or nodes.of("dovecot_replicated")
+    candidates = nodes.of("dovecot_loadbalancers") or nodes.of("dovecot_replicated") or nodes.of("dovecot_active_passive")
 
     def holder():
         holders = [node for node in candidates if node.is_up() and node.holds(lab["vip"])]

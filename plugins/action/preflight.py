@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
+    _active_passive,
     _calls,
     _explanations,
     _inventory_checks,
@@ -58,11 +59,15 @@ class ActionModule(ActionBase):
                 "storage": {"type": "dict", "default": {}},
                 "asked_at": {"type": "float"},
                 "secrets": {"type": "dict", "default": {}},
+                "active_passive": {"type": "dict", "default": {}},
+                "topology": {"type": "dict"},
             }
         )
         if args["nodes"] is not None:
             asked = (args["asked_at"], time.time()) if args["asked_at"] else None
-            found = _node_checks.problems(args["nodes"], args["filled"], args["storage"], asked, args["secrets"])
+            found = _node_checks.problems(
+                args["nodes"], args["filled"], args["storage"], asked, args["secrets"], args["active_passive"], args["topology"]
+            )
             return self._refuse_or("These nodes cannot be deployed", found, {"changed": False})
 
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
@@ -76,6 +81,11 @@ class ActionModule(ActionBase):
         common = _common(values)
         topology = _topology.derive(groups, given, vip=common.get("dovecot_vip"))
         storage = self._storage(complete, topology, given)
+        pairs = {
+            name: _active_passive.declared(complete[name], node["partition"])
+            for name, node in topology["nodes"].items()
+            if "active_passive" in node["roles"]
+        }
         readings = self._readings(judgement, variables, topology, common)
         declared: _inventory_checks.Declared = {
             "groups": groups,
@@ -83,6 +93,7 @@ class ActionModule(ActionBase):
             "vars": common,
             "given": given,
             "secrets": readings,
+            "pairs": pairs,
             "values": values,
             "explicit": judgement.explicit,
         }
@@ -106,9 +117,10 @@ class ActionModule(ActionBase):
                 "changed": False,
                 "topology": topology,
                 "storage": storage,
+                "active_passive": pairs,
                 "time": time.time(),
                 "nonce": nonce,
-                "secrets": self._declared(readings, nonce),
+                "secrets": {**self._declared(readings, nonce), **self._keys(pairs, nonce)},
                 "values": {name: changed for name, changed in judgement.changed.items() if changed},
                 # among the values may be secrets, which -v does not show then
                 "_ansible_verbose_override": True,
@@ -182,6 +194,7 @@ class ActionModule(ActionBase):
             "export": host["dovecot_nfs_server_export"],
             "lease_time": host["dovecot_nfs_server_lease_time"],
             "users": names.of(host["dovecot_users"]),
+            "service_address": host["dovecot_active_passive_address"],
         }
 
     @staticmethod
@@ -239,6 +252,12 @@ class ActionModule(ActionBase):
             for variable, pairs in readings.items()
             if pairs
         }
+
+    @staticmethod
+    def _keys(pairs: Mapping[str, _active_passive.Declared], nonce: str) -> dict[str, _secrets.Secret]:
+        """Of active/passive pairs, each of which has a key of its own."""
+        digests = {name: _secrets.digest(nonce, pair["corosync_key"]) for name, pair in pairs.items()}
+        return {_secrets.PAIR: {"digest": "", "digests": digests, "nodes": list(pairs)}} if pairs else {}
 
     @staticmethod
     def _refuse_or(title: str, found: Sequence[str], result: dict[str, Any]) -> dict[str, Any]:

@@ -57,3 +57,13 @@ attributes:
     support: full
     platforms: debian
 """
+
+    PACEMAKER = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/mailcluster.dovecot.pacemaker) in C(module_defaults) to set defaults for these modules.
+    support: full
+    membership:
+      - mailcluster.dovecot.pacemaker
+"""

@@ -107,7 +107,7 @@ def user_databases(
     timeout: int = 10,
     sasl: bool = False,
 ) -> UserDatabases:
-    addresses = {name: topology["nodes"][members[0]]["address"] for name, members in topology["partitions"].items()}
+    addresses = topology["partition_addresses"]
     values = _user_databases.home_servers(home_servers, addresses)
     place = _user_databases.Place(node["roles"], node["partition"], values, addresses, master, uid, gid, home, timeout)
     found = _user_databases.complete(databases)

@@ -153,6 +153,7 @@ class Apply:
             "restarted": todo.restart,
             "started": todo.start,
             "enabled": todo.enable,
+            "disabled": todo.disable,
             "stopped": stopped,
             "rolled_back": rolled_back,
         }
@@ -244,6 +245,8 @@ class Apply:
         if todo.enable:
             self.done.enable = todo.enable
             self.systemd.tell("enable", *todo.enable)
+        if todo.disable:
+            self.systemd.tell("disable", *todo.disable)
         if DOVECOT in todo.reload:
             self.log = DovecotLog(self.systemd, self.store)
         records = {"restart": self.done.restart, "reload-or-restart": self.done.reload, "start": self.done.start}

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_state import Before, ConfigError
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Run
@@ -30,6 +30,7 @@ class Unit(TypedDict):
     proxy_protocol_services: dict[str, int | str]
     address: str
     action: str
+    started_by: NotRequired[str]
 
 
 # --- what systemd prints
@@ -161,13 +162,14 @@ class Work:
 
     order: list[str] = field(default_factory=list)
     enable: list[str] = field(default_factory=list)
+    disable: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
     reload: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
 
     @property
     def needed(self) -> bool:
-        return bool(self.enable or self.start or self.reload or self.restart)
+        return bool(self.enable or self.disable or self.start or self.reload or self.restart)
 
     def steps(self) -> list[tuple[str, str]]:
         """(verb of systemctl, unit), in order."""
@@ -209,14 +211,18 @@ def work(
         picks_up = name in pending_units
         told_to = name in listed and listed[name]["action"] == "restart"
         restart = told_to or name in redefined or state.oneshot
-        if name in listed and state.found and not state.enabled and state.UnitFileState:
+        started_by = listed[name].get("started_by", "systemd") if name in listed else ""
+        if started_by == "cluster":
+            if state.found and state.enabled:
+                todo.disable.append(name)
+        elif name in listed and state.found and not state.enabled and state.UnitFileState:
             todo.enable.append(name)
         elif name in listed and not state.found:
             todo.enable.append(name)
         if state.active:
             if picks_up or (name in redefined and name in listed):
                 (todo.restart if restart else todo.reload).append(name)
-        elif name in listed:
+        elif started_by == "systemd":
             if not state.oneshot:
                 todo.start.append(name)
             elif picks_up:

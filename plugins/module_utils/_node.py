@@ -32,6 +32,7 @@ DEPLOYED: dict[str, tuple[list[str], re.Pattern[str]]] = {
         ["proxy-master.passwd", "users.passwd", "databases/*.conf.ext"],
         re.compile(r"^proxy:\{PLAIN\}%s:|(?<!\w)pass=%s|'%s' AS pass\b" % (WORD, WORD, WORD)),
     ),
+    "dovecot_active_passive_secret": (["/etc/corosync/authkey"], re.compile(r"^([0-9a-f]{128})$")),
 }
 SYSCTL = "/etc/sysctl.d/60-mailcluster-dovecot.conf"
 # Written by mailcluster-dovecot-space

@@ -11,10 +11,12 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _block_device
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
     FILLING,
+    UnitState,
     account,
     candidate_version,
     certificate,
@@ -31,7 +33,15 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
     upstream_version,
     version_of_release,
 )
-from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Result
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Params, Result
+
+
+def is_idle(name: str, state: UnitState, params: Params) -> bool:
+    """Whether a unit is not as it should be."""
+    enabled = state.file == "enabled"
+    if name in params["started_by_cluster"]:
+        return enabled
+    return not enabled or (state.active != "active" and name not in params["started_by_unit"])
 
 
 def work(module: AnsibleModule) -> Result:
@@ -74,7 +84,8 @@ def work(module: AnsibleModule) -> Result:
         "mounted_by_hand": mounted_by_hand(module, mountinfo, export) if export else None,
         "holds_vip": module.params["vip"] in interfaces,
         "filling": first_line(FILLING),
-        "idle_units": [name for name, state in units.items() if state != ("active", "enabled")],
+        "device": _block_device.read(module.run_command, module.params["device"]) if module.params["device"] else None,
+        "idle_units": [name for name, state in units.items() if is_idle(name, state, module.params)],
         "inactive_units": [name for name, (active, _file) in units.items() if active != "active"],
         "secrets": {name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
         "space": space(),

@@ -76,6 +76,16 @@ options:
         type: str
         choices: [reload, restart]
         default: reload
+      started_by:
+        description:
+          - Who starts the unit. V(systemd) is told to by this module, and does so after a restart of the node.
+          - V(cluster) is a cluster manager such as Pacemaker. The unit is neither started nor enabled here, and an active one
+            picks up
+            changed files.
+          - V(unit) is another unit that wants it. It is enabled, and not started here.
+        type: str
+        choices: [systemd, cluster, unit]
+        default: systemd
   ring:
     description:
       - Whether this node is a director. Then an active C(dovecot.service) picks files up only while the ring is in
@@ -144,6 +154,12 @@ enabled:
   type: list
   elements: str
   sample: []
+disabled:
+  description: The units that were disabled because a cluster manager starts them.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 stopped:
   description: The units that were stopped and disabled because their files were removed.
   returned: always
@@ -183,6 +199,7 @@ UNIT_SPEC: Options = {
     "proxy_protocol_services": {"type": "dict", "default": {}},
     "address": {"type": "str", "default": "127.0.0.1"},
     "action": {"type": "str", "choices": ["reload", "restart"], "default": "reload"},
+    "started_by": {"type": "str", "choices": ["systemd", "cluster", "unit"], "default": "systemd"},
 }
 ARGUMENT_SPEC: Options = {
     "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT_SPEC},

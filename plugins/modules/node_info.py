@@ -50,7 +50,7 @@ options:
     description: Variables whose deployed values are to be compared.
     type: list
     elements: str
-    choices: [dovecot_doveadm_password, dovecot_proxy_master_password]
+    choices: [dovecot_doveadm_password, dovecot_proxy_master_password, dovecot_active_passive_secret]
     default: []
   packages:
     description: Debian packages that the node needs.
@@ -62,6 +62,19 @@ options:
     type: list
     elements: str
     default: []
+  started_by_cluster:
+    description: Those of O(units) that a cluster manager starts, which are to be disabled, and active or not.
+    type: list
+    elements: str
+    default: []
+  started_by_unit:
+    description: Those of O(units) that another unit starts, which are to be enabled, and active or not.
+    type: list
+    elements: str
+    default: []
+  device:
+    description: The block device of an active/passive pair, to tell what is on it and who uses it.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -155,7 +168,7 @@ filling:
   returned: always
   type: str
 idle_units:
-  description: Those of O(units) that are not active or not enabled.
+  description: Those of O(units) that are not active or not enabled, as they are to be.
   returned: always
   type: list
   elements: str
@@ -178,6 +191,14 @@ space:
   returned: always
   type: dict
   sample: {"free": 81604378624, "total": 270582939648, "reserve": 1073741824, "low": false, "full_on": "2027-08-14"}
+device:
+  description:
+    - Of O(device), C(block) (whether there is such a block device), its C(size) in bytes, C(uses) (who uses it, in words), its
+      C(signatures) (each a C(type) and a C(uuid)), and whether it was made by M(mailcluster.dovecot.mail_device) (C(ours)), to
+      the end
+      (C(ready)), with which C(filesystem). Null without O(device).
+  returned: always
+  type: dict
 missing_packages:
   description: Those of O(packages) that are not installed.
   returned: always
@@ -202,6 +223,9 @@ OPTIONS: Options = {
     "secrets": {"type": "list", "elements": "str", "choices": list(DEPLOYED), "default": [], "no_log": False},
     "packages": {"type": "list", "elements": "str", "default": []},
     "units": {"type": "list", "elements": "str", "default": []},
+    "started_by_cluster": {"type": "list", "elements": "str", "default": []},
+    "started_by_unit": {"type": "list", "elements": "str", "default": []},
+    "device": {"type": "path"},
 }
 
 

@@ -39,6 +39,13 @@ options:
     description: What this module told of the secrets that all nodes share, when it judged the inventory.
     type: dict
     default: {}
+  active_passive:
+    description: What this module told of active/passive pairs, when it judged the inventory.
+    type: dict
+    default: {}
+  topology:
+    description: The topology that this module told, when it judged the inventory.
+    type: dict
   filled:
     description: The node that is being filled from its partner now. Any other that was not filled to the end is refused.
     type: str
@@ -67,6 +74,10 @@ secrets:
   type: dict
 storage:
   description: Name of each backend with shared storage to what is declared of it.
+  returned: success, without O(nodes)
+  type: dict
+active_passive:
+  description: Name of each node of an active/passive pair to what is declared of it.
   returned: success, without O(nodes)
   type: dict
 values:

@@ -18,6 +18,20 @@ class KernelSetting(TypedDict):
     ours: bool
 
 
+class Signature(TypedDict):
+    type: str
+    uuid: str
+
+
+class Device(TypedDict):
+    block: bool
+    size: int
+    uses: list[str]
+    signatures: list[Signature]
+    ours: bool
+    ready: bool
+
+
 class Facts(TypedDict):
     dovecot_version: str | None
     distribution: str
@@ -31,4 +45,5 @@ class Facts(TypedDict):
     mail_account: Account | None
     clock: float
     inactive_units: list[str]
+    device: Device | None
     secrets: dict[str, str | None]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import (
+    _active_passive,
     _certificates,
     _database_checks,
     _differences,
@@ -46,7 +47,6 @@ SECRET_LENGTH = 16
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 # passwd-file separates fields by colons and lines by newlines
 USER = re.compile(r"[^\s:\\\"'%]+\Z")
-LATER_GROUPS = ("dovecot_active_passive",)
 # variable -> its value
 Variables = Mapping[str, Any]
 
@@ -57,6 +57,7 @@ class Declared(TypedDict):
     vars: Variables
     given: Mapping[str, Given]
     secrets: _secrets.Readings
+    pairs: Mapping[str, _active_passive.Declared]
     values: Mapping[str, Variables]
     explicit: Collection[str]
 
@@ -81,11 +82,6 @@ def check_groups(groups: Groups, topology: Topology, **_rest: Any) -> Iterator[s
             f"dovecot_loadbalancers its children"
         )
         return
-    for group in LATER_GROUPS:
-        if groups.get(group):
-            yield (
-                f"{group}: holds {', '.join(groups[group])}, but this release cannot deploy that variant: leave the group empty"
-            )
     for group in (
         "dovecot_backends",
         "dovecot_directors",
@@ -158,11 +154,18 @@ def _proxy_groups(groups: Groups, topology: Topology) -> Iterator[str]:
     if dedicated and not topology["backends"]:
         yield "dovecot_backends: empty, so the proxies have nowhere to send users: add backends"
     for partition, members in topology["partitions"].items():
-        if topology["proxies"] and len(members) > 1:
+        if topology["proxies"] and len(members) > 1 and not _is_active_passive(topology, members):
             yield (
                 f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}), but a proxy "
                 f"sends users to one address: put directors before replicated pairs, or have one node a partition"
             )
+
+
+_SHARING = {"shared_storage", "active_passive"}
+
+
+def _is_active_passive(topology: Topology, members: Sequence[str]) -> bool:
+    return any("active_passive" in topology["nodes"][name]["roles"] for name in members)
 
 
 def check_partitions(topology: Topology, given: Mapping[str, Given], **_rest: Any) -> Iterator[str]:
@@ -177,11 +180,11 @@ def check_partitions(topology: Topology, given: Mapping[str, Given], **_rest: An
                 f"node{'s' if len(members) > 1 else ''} ({', '.join(members)}{detail}), dsync replicates between "
                 f"exactly two: add or remove nodes, or take the partition out of dovecot_replicated"
             )
-        elif len(members) > 1 and not replicated and not any("shared_storage" in nodes[name]["roles"] for name in members):
+        elif len(members) > 1 and not replicated and not any(_SHARING & set(nodes[name]["roles"]) for name in members):
             yield (
                 f"dovecot_partition: partition '{partition}' has {len(members)} nodes ({', '.join(members)}) that "
-                f"share no mail: add them to dovecot_replicated or dovecot_shared_storage, or give each a partition of its "
-                f"own"
+                f"share no mail: add them to dovecot_replicated, dovecot_shared_storage or dovecot_active_passive, or give each "
+                f"a partition of its own"
             )
         if not NAME.match(partition):
             yield (f"dovecot_partition: '{partition}' is used as a director tag: use letters, digits, '_', '-' and '.' only")
@@ -255,10 +258,11 @@ def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str
         if topology["loadbalancers"]:
             yield "dovecot_vip: missing, but there are load balancers: set it to the service address, as 192.0.2.10/24"
         return
-    if not holders:
+    of_pairs = {node["service_address"] for node in topology["nodes"].values() if node["service_address"]}
+    if not holders and not of_pairs:
         yield (
             f"dovecot_vip: '{given}' has no node that could hold it: add load balancers, or leave it out; without any "
-            f"only a replicated pair has it by itself"
+            f"only a replicated or an active/passive pair has it by itself"
         )
         return
     if not topology["loadbalancers"] and len(topology["partitions"]) > 1:
@@ -290,7 +294,7 @@ def check_vip(topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str
     if not 1 <= (whole(router_id) or 0) <= 255:
         yield f"dovecot_vrrp_router_id: '{router_id}' is not between 1 and 255: choose one unused in this network"
     preferred = vars.get("dovecot_service_address_preferred")
-    if preferred and preferred not in holders:
+    if preferred and holders and preferred not in holders:
         yield (
             f"dovecot_service_address_preferred: '{preferred}' cannot hold the VIP: set it to one of {', '.join(holders)}, "
             f"or to '' for none"
@@ -519,6 +523,12 @@ def check_storage(groups: Groups, topology: Topology, given: Mapping[str, Given]
     yield from _storage_checks.problems(groups, topology, given)
 
 
+def check_active_passive(
+    groups: Groups, topology: Topology, pairs: Mapping[str, _active_passive.Declared], vars: Variables, **_rest: Any
+) -> Iterator[str]:
+    yield from _active_passive.problems(groups, topology, pairs, vars.get("dovecot_vip"))
+
+
 def check_settings(given: Mapping[str, Given], topology: Topology, vars: Variables, **_rest: Any) -> Iterator[str]:
     # most settings are given to many nodes at once: one sentence for all of them
     for tree, names in _same_settings(given):
@@ -644,6 +654,7 @@ CHECKS: tuple[Callable[..., Iterator[str]], ...] = (
     check_users,
     check_replication,
     check_storage,
+    check_active_passive,
     check_partners_users,
     check_differences,
     check_settings,

@@ -95,6 +95,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 DSYNC_FLAGS = frozenset("Nd1fRPEUDv")
 DSYNC_ARGUMENTS = frozenset("lrmgnxasTteOI")
 BREAKS = re.compile(r"[\x00-\x1f\x7f]")
+RATE = re.compile(r"[1-9][0-9]{0,5}[KMG]\Z")
 # Of a value that has the type of its specification.
 Check = Callable[[Any], Iterator[Wrong]]
 
@@ -308,6 +309,12 @@ def secret(value: str) -> Iterator[Wrong]:
         yield "(value not shown)", "begins with '<', which makes a file's name of it: use letters and digits"
 
 
+def pair_secret(value: str) -> Iterator[Wrong]:
+    if len(value) < 32:
+        words = f"has {len(value)} characters" if value else "is missing"
+        yield "", f"{words}, at least 32 are needed: generate one, as with `openssl rand -hex 32`, and keep it in ansible-vault"
+
+
 def mount_options(value: Sequence[str]) -> Iterator[Wrong]:
     for option in value:
         if "," in option or re.search(r"[\s\"'\\#]", option) or not option:
@@ -401,4 +408,15 @@ CHECKS: dict[str, Check] = {
     "dovecot_shared_storage_volatile_dir": path("/dev/shm/dovecot", empty=True),
     "dovecot_shared_storage_max_clock_difference": between(0, 3600, "seconds", above=True),
     "dovecot_shared_storage_timeout": between(1, 3600),
+    "dovecot_active_passive_storage": matching(re.compile(r"(drbd|lun)\Z"), "is unknown: set it to drbd or lun"),
+    "dovecot_active_passive_mount_options": mount_options,
+    "dovecot_active_passive_existing_filesystem": matching(
+        re.compile(r"[0-9A-Fa-f-]{8,36}\Z"), "is no UUID of a file system, as blkid prints it", empty=True
+    ),
+    "dovecot_active_passive_fencing_delay": between(0, 300, "seconds"),
+    "dovecot_active_passive_secret": pair_secret,
+    "dovecot_active_passive_corosync_port": between(1, 65534, "a port; with a second network the next one is used too"),
+    "dovecot_active_passive_drbd_port": port_number,
+    "dovecot_active_passive_verify_time": calendar,
+    "dovecot_active_passive_resync_rate": matching(RATE, "is no rate: write it as 100M, per second"),
 }

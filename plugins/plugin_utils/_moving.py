@@ -32,6 +32,13 @@ def _obstacles(
             "dovecot_proxies: the cluster has no proxies, so nobody would send the user to another partition, nothing was "
             "changed: with directors, move the user's mail by hand"
         )
+    pairs = [name for name, node in topology["nodes"].items() if "active_passive" in node["roles"]]
+    if pairs:
+        yield (
+            "dovecot_active_passive: %s, of which one node has no Dovecot at any time, so that this playbook cannot ask all "
+            "backends, "
+            "nothing was changed: move the user's mail by hand (doveadm backup)" % ", ".join(pairs)
+        )
     if not user:
         yield "dovecot_move_user: not set, nothing was changed: give -e dovecot_move_user=NAME"
     elif not SINGLE_USER.match(user):

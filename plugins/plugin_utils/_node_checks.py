@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _pair_checks, _secrets
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import Declared
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._storage import Storage
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 
 # What a node has, and what is declared of its storage.
 Sharing = Mapping[str, tuple[Facts, Storage]]
@@ -21,16 +23,19 @@ def problems(
     storage: Mapping[str, Storage] | None = None,
     asked: tuple[float, float] | None = None,
     secrets: Mapping[str, _secrets.Secret] | None = None,
+    pairs: Mapping[str, Declared] | None = None,
+    topology: Topology | None = None,
 ) -> list[str]:
     """Sentences about I(nodes): node name -> result of C(node_info), reachable nodes only.
 
     I(filled) is the node that playbooks/fill_node.yml is at work on.  I(storage): name of each backend with shared storage ->
     what is declared of it.  I(asked): the controller's clock before the nodes were read, and after.  I(secrets): what
-    all nodes are to share, as C(_secrets.changing) takes it.
+    all nodes are to share, as C(_secrets.changing) takes it.  I(pairs): node -> what is declared of an active/passive pair.
     """
     found = [sentence for check in CHECKS for sentence in check(nodes)]
     found += check_filling(nodes, filled)
     found += _secrets.changing(nodes, secrets or {})
+    found += _pair_checks.problems(nodes, pairs or {}, topology)
     sharing = {name: (nodes[name], declared) for name, declared in (storage or {}).items() if name in nodes}
     return found + [*check_hidden_mail(sharing), *check_mail_accounts(sharing), *check_clocks(sharing, asked)]
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._words import some
 
 DOVEADM, PROXY_MASTER = "dovecot_doveadm_password", "dovecot_proxy_master_password"
+PAIR = "dovecot_active_passive_secret"
 
 # variable -> the nodes that share it, each with the value that it reads
 Readings = Mapping[str, Sequence[tuple[str, Any]]]
@@ -29,6 +30,8 @@ class Secret(TypedDict):
 
     digest: str
     nodes: list[str]
+    # where they are not the same for all
+    digests: NotRequired[dict[str, str]]
 
 
 def holders(topology: Topology, proxy_login: str | None) -> dict[str, list[str]]:
@@ -71,7 +74,8 @@ def changing(nodes: Mapping[str, Facts], declared: Mapping[str, Secret]) -> Iter
     for variable, secret in declared.items():
         reached = [name for name in secret["nodes"] if name in nodes]
         away = [name for name in secret["nodes"] if name not in nodes]
-        stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, secret["digest"])]
+        wanted = {name: secret.get("digests", {}).get(name, secret["digest"]) for name in reached}
+        stale = [name for name in reached if nodes[name]["secrets"].get(variable) not in (None, wanted[name])]
         if stale and away:
             yield (
                 f"{variable}: (value not shown) is not the one that is deployed on {some(stale)}, and {some(away)} would "

@@ -59,6 +59,7 @@ READ_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("director",): ("dovecot_director_monitor",),
     ("proxy",): ("dovecot_proxy_login", "dovecot_proxy_master_password", "dovecot_proxy_timeout"),
     ("shared_storage",): ("dovecot_shared_storage_max_clock_difference", "dovecot_shared_storage_timeout"),
+    ("active_passive",): ("dovecot_active_passive_corosync_port", "dovecot_active_passive_drbd_port"),
     ("nfs_server",): ("dovecot_nfs_server_export", "dovecot_mail_uid", "dovecot_mail_gid"),
 }
 # What belongs to the topology and so to no role.
@@ -81,10 +82,15 @@ PLAYBOOKS = frozenset(
         "dovecot_move_to",
         "dovecot_move_user",
         "dovecot_new_node",
+        "dovecot_node",
+        "dovecot_node_state",
         "dovecot_probe_ca_file",
         "dovecot_probe_host",
         "dovecot_probe_password",
         "dovecot_probe_user",
+        "dovecot_switch_back",
+        "dovecot_switch_partition",
+        "dovecot_verify_fencing",
         "dovecot_verify_sample",
     }
 )
@@ -94,6 +100,8 @@ SECRET = frozenset(
     {
         "dovecot_doveadm_password",
         "dovecot_proxy_master_password",
+        "dovecot_active_passive_secret",
+        "dovecot_active_passive_fencing",
         "dovecot_tls_cert",
         "dovecot_tls_key",
         "dovecot_replication_ca",

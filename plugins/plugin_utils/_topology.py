@@ -22,13 +22,16 @@ ROLE_OF_GROUP = {
     "dovecot_backends": "backend",
     "dovecot_replicated": "replication",
     "dovecot_shared_storage": "shared_storage",
+    "dovecot_active_passive": "active_passive",
     "dovecot_proxies": "proxy",
     "dovecot_implicit_proxies": "proxy",
     "dovecot_directors": "director",
     "dovecot_loadbalancers": "loadbalancer",
     "dovecot_nfs_servers": "nfs_server",
 }
-DOVECOT_ROLES = ("backend", "replication", "shared_storage", "proxy", "director")
+DOVECOT_ROLES = ("backend", "replication", "shared_storage", "active_passive", "proxy", "director")
+# of two nodes, which are each other's partner
+OF_PAIRS = ("replication", "active_passive")
 
 # group -> the names of its hosts
 Groups = Mapping[str, Sequence[str]]
@@ -44,6 +47,7 @@ class Given(TypedDict):
     hostname: str
     partition: NotRequired[str | None]
     weight: NotRequired[int]
+    service_address: NotRequired[str | None]
 
     settings: NotRequired[Any]
     export: NotRequired[str]
@@ -60,6 +64,7 @@ class Node(TypedDict):
     partition: str | None
     weight: int
     partner: str | None
+    service_address: str | None
 
 
 class RingBackend(TypedDict):
@@ -76,6 +81,7 @@ class Vip(TypedDict):
 class Topology(TypedDict):
     nodes: dict[str, Node]
     partitions: dict[str, list[str]]
+    partition_addresses: dict[str, str]
     loadbalancers: list[str]
     directors: list[str]
     backends: list[str]
@@ -134,7 +140,8 @@ def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None
     """The topology.
 
     I(groups): group name -> list of node names.  I(hostvars): node name -> mapping with
-    C(address), C(hostname), C(partition), C(weight).  I(vip): text such as 192.0.2.10/24.
+    C(address), C(hostname), C(partition), C(weight), C(service_address) of an active/passive
+    pair.  I(vip): text such as 192.0.2.10/24.
     """
     nodes: dict[str, Node] = {}
     for name in groups.get(CLUSTER_GROUP, ()):
@@ -149,6 +156,7 @@ def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None
             "partition": str(given.get("partition") or name) if "backend" in roles else None,
             "weight": given.get("weight", 100),
             "partner": None,
+            "service_address": _service_address(given.get("service_address")) if "active_passive" in roles else None,
         }
     partitions: dict[str, list[str]] = {}
     for node in nodes.values():
@@ -156,7 +164,7 @@ def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None
             partitions.setdefault(node["partition"], []).append(node["name"])
     for node in nodes.values():
         others = [name for name in partitions.get(node["partition"] or "", ()) if name != node["name"]]
-        if "replication" in node["roles"] and len(others) == 1:
+        if any(role in node["roles"] for role in OF_PAIRS) and len(others) == 1:
             node["partner"] = others[0]
 
     def having(role: str) -> list[str]:
@@ -169,6 +177,8 @@ def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None
     return {
         "nodes": nodes,
         "partitions": partitions,
+        # where a proxy finds the only node of a partition, or the active one
+        "partition_addresses": {name: reached_at(nodes[members[0]]) for name, members in partitions.items()},
         "loadbalancers": having("loadbalancer"),
         "directors": having("director"),
         "backends": having("backend"),
@@ -179,12 +189,24 @@ def derive(groups: Groups, hostvars: Mapping[str, Given], vip: str | None = None
         "nfs_servers": having("nfs_server"),
         "storage_clients": having("shared_storage"),
         # as the module director_backends takes them
-        "ring_backends": [
-            {"host": nodes[name]["address"], "tag": nodes[name]["partition"], "weight": nodes[name]["weight"]}
-            for name in having("backend")
-        ],
+        "ring_backends": list(
+            {
+                reached_at(node): RingBackend(host=reached_at(node), tag=node["partition"], weight=node["weight"])
+                for node in map(nodes.__getitem__, having("backend"))
+            }.values()
+        ),
         "vip": None if interface is None else {"address": str(interface.ip), "prefix": interface.network.prefixlen},
     }
+
+
+def reached_at(node: Node) -> str:
+    """Where clients, proxies and directors find the mail of a node."""
+    return node["service_address"] or node["address"]
+
+
+def _service_address(text: object) -> str | None:
+    interface = parse_interface(text)
+    return None if interface is None else str(interface.ip)
 
 
 def merged_networks(networks: Iterable[object]) -> dict[str, list[str]]:

@@ -41,9 +41,12 @@ def test_a_pair_without_load_balancers_holds_the_vip_itself():
 def test_where_pacemaker_decides_which_node_is_active_it_must_run_and_dovecot_need_not():
     node = Node("mail1", "198.51.100.31", ("dovecot_active_passive", "dovecot_backends"), None, "vm")
     cluster = Cluster("test", Path("/test/hosts.yml"), (node,), None, "198.51.100.10", ())
-    assert status.services_of(cluster, node) == ["pacemaker"]
-    idle = Answer(True, node={"idle_units": [], "holds_vip": False})
-    assert status.judge(cluster, node, idle, {}) == ("standby", True)
+    assert status.services_of(cluster, node) == ["corosync", "pacemaker"]
+    drbd = {"connection": "Connected", "disk": "UpToDate"}
+    idle = Answer(True, node={"idle_units": [], "holds_vip": False}, pair={"active": "mail2", "drbd": drbd, "problems": []})
+    assert status.judge(cluster, node, idle, {}) == ("passive, DRBD Connected, UpToDate", True)
+    ill = Answer(True, node=idle.node, pair={"active": None, "drbd": None, "problems": ["no node serves"]})
+    assert status.judge(cluster, node, ill, {}) == ("passive, no node serves", False)
 
 
 def test_only_what_is_served_has_ports_and_tells_how_to_log_in(monkeypatch):

@@ -12,7 +12,15 @@ from ansible_collections.mailcluster.dovecot.plugins.action.config import litera
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 CONFIG = "mailcluster.dovecot.config"
 # What node_info would tell.
-NODE = {"cores": 2, "address_interface": "eth0", "kernel": {}, "idle_units": [], "missing_packages": [], "holds_vip": False}
+NODE = {
+    "cores": 2,
+    "address_interface": "eth0",
+    "kernel": {},
+    "idle_units": [],
+    "missing_packages": [],
+    "holds_vip": False,
+    "device": {"ours": True, "ready": True},
+}
 PACKAGES = "{{ __dovecot_roles | map('extract', __dovecot_packages_of) | select('defined') | flatten }}"
 OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
 

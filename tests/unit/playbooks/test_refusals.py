@@ -57,6 +57,7 @@ class Inventory:
         certificate, key = self_signed()
         for name, text in (("tls.pem", certificate), ("tls.key", key), ("ca.pem", certificate)):
             (secrets / name).write_text(text)
+        (secrets / "bmc_password").write_text("secret-of-the-bmc")
         self.variables = {}
         self.ssh_was_started = folder / "ssh-was-started"
         self._ssh = folder / "ssh"
@@ -401,7 +402,7 @@ PAIR_REFUSALS = {
     ),
     "a service address for a single server": (
         pair_that_is_none,
-        ["dovecot_vip: '198.51.100.10/24' has no node that could hold it", "only a replicated pair"],
+        ["dovecot_vip: '198.51.100.10/24' has no node that could hold it", "only a replicated or an active/passive pair"],
     ),
     "a preferred node that is none of the two": (
         variables(dovecot_service_address_preferred="mail3"),
@@ -727,6 +728,276 @@ SHARED_REFUSALS = {
 }
 
 
+def members_of(inventory):
+    return inventory.groups["dovecot_backends"]["children"]["dovecot_active_passive"]["hosts"]
+
+
+def an_active_node_alone(inventory):
+    del members_of(inventory)["mail2"]
+
+
+def two_passive_nodes(inventory):
+    members_of(inventory)["mail3"] = {"ansible_host": "198.51.100.33", "lab_bmc": 6233}
+
+
+def in_another_group_too(group):
+    def spoil(inventory):
+        inventory.groups[group] = {"hosts": {"mail1": {}, "mail2": {}}}
+
+    return spoil
+
+
+def on_one_node(**given):
+    def spoil(inventory):
+        members_of(inventory)["mail2"].update(given)
+
+    return spoil
+
+
+def active_passive(**given):
+    return variables(**{f"dovecot_active_passive_{name}": value for name, value in given.items()})
+
+
+def fencing(agent, **options):
+    return active_passive(fencing={"agent": agent, "options": {"ip": "192.0.2.{{ lab_bmc - 6100 }}", **options}})
+
+
+def one_fence_device_for_both(inventory):
+    active_passive(fencing={"agent": "fence_ipmilan", "options": {"ip": "192.0.2.130"}})(inventory)
+
+
+def fencing_on_one_node_only(inventory):
+    on_one_node(dovecot_active_passive_fencing={"agent": "none", "accepted": ACCEPTED})(inventory)
+
+
+def a_lun_without_fencing(inventory):
+    active_passive(storage="lun", device="/dev/disk/by-id/wwn-0x5000c500a1b2c3d4")(inventory)
+    active_passive(fencing={"agent": "none", "accepted": ACCEPTED})(inventory)
+
+
+def two_active_passive_pairs(inventory):
+    """Each with a service address of its own, which the test gives them."""
+    inventory.groups["dovecot_backends"]["children"]["dovecot_active_passive"] = {
+        "children": {
+            f"pair_{name}": {
+                "vars": {"dovecot_partition": name, "dovecot_active_passive_address": f"198.51.100.{address}/24"},
+                "hosts": {
+                    f"mail{number}": {"ansible_host": f"198.51.100.3{number}", "lab_bmc": 6230 + number} for number in numbers
+                },
+            }
+            for name, address, numbers in (("a", 11, (1, 2)), ("b", 12, (3, 4)))
+        }
+    }
+    inventory.variables["dovecot_users"] = [user(partition="a")]
+    without_vip(inventory)
+
+
+def without_vip(inventory):
+    inventory.variables["dovecot_vip"] = ""
+
+
+def two_pairs_with_one_address(inventory):
+    two_active_passive_pairs(inventory)
+    active_passive(address="198.51.100.11/24")(inventory)
+
+
+def behind_directors(inventory):
+    inventory.groups["dovecot_directors"] = {
+        "hosts": {"director1": {"ansible_host": "198.51.100.26"}, "director2": {"ansible_host": "198.51.100.27"}}
+    }
+    inventory.groups["dovecot_backends"]["children"]["dovecot_active_passive"]["vars"].update(
+        {"dovecot_active_passive_address": "198.51.100.11/24"}
+    )
+    without_vip(inventory)
+
+
+def the_address_of_the_load_balancers(inventory):
+    behind_directors(inventory)
+    inventory.groups["dovecot_loadbalancers"] = {
+        "hosts": {"lb1": {"ansible_host": "198.51.100.21"}, "lb2": {"ansible_host": "198.51.100.22"}}
+    }
+    variables(dovecot_vip="198.51.100.11/24")(inventory)
+
+
+ACCEPTED = "both nodes may write to the mail at once and destroy it"
+LOCATION = "dovecot_backend_mail_location"
+ACTIVE_PASSIVE_REFUSALS = {
+    "one node": (
+        an_active_node_alone,
+        ["dovecot_partition: partition 'pair' in dovecot_active_passive has 1 node (mail1), but exactly two are needed"],
+    ),
+    "three nodes": (
+        two_passive_nodes,
+        [
+            "dovecot_partition: partition 'pair' in dovecot_active_passive has 3 nodes (mail1, mail2, mail3)",
+            "add or remove nodes",
+        ],
+    ),
+    "replication beside it": (
+        in_another_group_too("dovecot_replicated"),
+        ["dovecot_active_passive: mail1 is in dovecot_replicated too", "copied twice", "take it out of one of the two groups"],
+    ),
+    "shared storage beside it": (
+        in_another_group_too("dovecot_shared_storage"),
+        ["dovecot_active_passive: mail1 is in dovecot_shared_storage too", "only one of its nodes may mount its mail"],
+    ),
+    "no fencing": (
+        active_passive(fencing={}),
+        ["dovecot_active_passive_fencing: of mail1 is missing", "switches mail1 off", "{agent: fence_ipmilan, options:"],
+    ),
+    "no fencing without a word of what that means": (
+        active_passive(fencing={"agent": "none"}),
+        ["dovecot_active_passive_fencing: of mail1 is 'none': name an agent", f'{{agent: none, accepted: "{ACCEPTED}"}}'],
+    ),
+    "one fence device for both nodes": (
+        one_fence_device_for_both,
+        ["dovecot_active_passive_fencing: of mail1 and of mail2 is the same", "switch itself off", "its BMC's address"],
+    ),
+    "a fence device for one node only": (
+        fencing_on_one_node_only,
+        ["dovecot_active_passive_fencing: only one node of partition 'pair' can be switched off: set it for both"],
+    ),
+    "a fence device that takes the disk away": (
+        fencing("fence_scsi"),
+        ["dovecot_active_passive_fencing: fence_scsi of mail1 takes the disk away", "use an agent that switches the node off"],
+    ),
+    "a LUN that two nodes may mount": (
+        a_lun_without_fencing,
+        [
+            "dovecot_active_passive_fencing: of mail1 is 'none', but nothing else keeps two nodes from mounting one LUN",
+            "name an agent",
+        ],
+    ),
+    "a fence device that needs more than this release sets up": (
+        fencing("fence_sbd"),
+        ["dovecot_active_passive_fencing: fence_sbd of mail1 needs a daemon and a watchdog", "reaches the node's BMC"],
+    ),
+    "an agent that is none": (
+        fencing("ipmilan; reboot"),
+        ["dovecot_active_passive_fencing: the agent 'ipmilan; reboot' of mail1 is no name", "write it as fence_ipmilan"],
+    ),
+    "an option of two lines": (
+        fencing("fence_ipmilan", password="a\nb"),
+        ["dovecot_active_passive_fencing: the option 'password' of mail1 has no name or value that an agent could take"],
+    ),
+    "fencing that is a word": (active_passive(fencing="none"), ["dovecot_active_passive_fencing: is a text, no mapping"]),
+    "no device": (
+        active_passive(device=""),
+        ["dovecot_active_passive_device: of partition 'pair' is missing", "name the volume of each node that DRBD uses"],
+    ),
+    "a device that is none": (
+        active_passive(device="/srv/disk.img"),
+        [
+            "dovecot_active_passive_device: '/srv/disk.img' of partition 'pair' is no path of a device",
+            "write it as /dev/vg0/mail",
+        ],
+    ),
+    "a LUN by a name that changes": (
+        active_passive(storage="lun", device="/dev/sda"),
+        ["dovecot_active_passive_device: '/dev/sda' of partition 'pair' is a name that may be another disk's", "/dev/disk/by-id"],
+    ),
+    "devices that differ": (
+        on_one_node(dovecot_active_passive_device="/dev/other/mail"),
+        ["dovecot_active_passive_device: differs within partition 'pair'", "'/dev/other/mail' on mail2", "set it once"],
+    ),
+    "no storage": (active_passive(storage=""), ["dovecot_active_passive_storage: ", "set it to drbd or lun"]),
+    "storage that there is not": (
+        active_passive(storage="nfs"),
+        ["dovecot_active_passive_storage: 'nfs'", "is unknown: set it to drbd or lun"],
+    ),
+    "no service address": (
+        without_vip,
+        ["dovecot_active_passive_address: of partition 'pair' is missing: set dovecot_vip to the service address"],
+    ),
+    "a service address outside of the nodes' network": (
+        active_passive(address="203.0.113.10/24"),
+        ["dovecot_active_passive_address: '203.0.113.10/24' of partition 'pair' is in the network 203.0.113.0/24", "correct one"],
+    ),
+    "a service address that is a node's": (
+        active_passive(address="198.51.100.32/24"),
+        ["dovecot_active_passive_address: 198.51.100.32 of partition 'pair' is the address of mail2 too", "that no node has"],
+    ),
+    "a service address of IPv6": (
+        active_passive(address="2001:db8::10/64"),
+        ["dovecot_active_passive_address: '2001:db8::10/64' of partition 'pair' is no IPv4 address", "write it as 192.0.2.10/24"],
+    ),
+    "two pairs with one service address": (
+        two_pairs_with_one_address,
+        ["dovecot_active_passive_address: 198.51.100.11 is the address of partition 'a' and of 'b': give each its own"],
+    ),
+    "the service address of the load balancers": (
+        the_address_of_the_load_balancers,
+        ["dovecot_active_passive_address: '198.51.100.11/24' of partition 'pair' is dovecot_vip, which lb1, lb2 hold"],
+    ),
+    "a second network for one node only": (
+        on_one_node(dovecot_active_passive_second_address="192.0.2.32"),
+        ["dovecot_active_passive_second_address: mail2 has one, mail1 has none: set it for both, or for neither"],
+    ),
+    "a second network that is the first": (
+        on_one_node(dovecot_active_passive_second_address="198.51.100.32"),
+        ["dovecot_active_passive_second_address: 198.51.100.32 of mail2 is a dovecot_address already: set one of another"],
+    ),
+    "a short secret": (
+        active_passive(secret="tooshort"),
+        ["dovecot_active_passive_secret: has 8 characters, at least 32 are needed: generate one"],
+    ),
+    "mail outside of what is mounted": (
+        variables(dovecot_backend_mail_location="mdbox:/srv/mail/%u"),
+        [f"{LOCATION}: 'mdbox:/srv/mail/%u' with dovecot_active_passive: '/srv/mail/%u' is not below dovecot_mail_home"],
+    ),
+    "indexes outside of what is mounted": (
+        variables(dovecot_backend_mail_location="mdbox:~/mdbox:INDEX=/var/vmail/../indexes/%u"),
+        [f"{LOCATION}: ", "'/var/vmail/../indexes/%u' is not below dovecot_mail_home (/var/vmail)", "move it below"],
+    ),
+    "old mail outside of what is mounted": (
+        variables(dovecot_backend_mail_location="mdbox:~/mdbox:ALT=/var/vmail2/%u"),
+        [f"{LOCATION}: ", "'/var/vmail2/%u' is not below dovecot_mail_home (/var/vmail)", "the other node would not have it"],
+    ),
+    "a namespace outside of what is mounted": (
+        variables(dovecot_backend_namespaces=[{"name": "archive", "prefix": "Archive/", "location": "mdbox:/srv/archive/%u"}]),
+        ["dovecot_backend_namespaces: 'archive' has 'mdbox:/srv/archive/%u'", "'/srv/archive/%u' is not below"],
+    ),
+}
+
+
+def nodes_that_cannot_be_switched_off(inventory):
+    active_passive(fencing={"agent": "none", "accepted": ACCEPTED})(inventory)
+
+
+def mail_below_what_is_mounted(inventory):
+    variables(
+        dovecot_backend_mail_location="mdbox:~/mdbox:INDEX=/var/vmail/indexes/%u:VOLATILEDIR=/run/volatile/%u",
+        dovecot_backend_namespaces=[{"name": "archive", "prefix": "Archive/", "location": "mdbox:/var/vmail/archive/%u"}],
+    )(inventory)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda _inventory: None,
+        behind_directors,
+        two_active_passive_pairs,
+        nodes_that_cannot_be_switched_off,
+        mail_below_what_is_mounted,
+    ],
+)
+def test_of_active_passive_pairs_is_accepted(changed, tmp_path):
+    inventory = Inventory(tmp_path, "active_passive")
+    changed(inventory)
+
+    assert inventory.refusal() == ""
+
+
+def test_the_options_of_a_fence_device_are_not_printed(tmp_path):
+    inventory = Inventory(tmp_path, "active_passive")
+    fencing("fence_ipmilan", password="secret-of-the-bmc\n")(inventory)
+
+    refusal = inventory.refusal()
+
+    assert "the option 'password'" in refusal
+    assert "secret-of-the-bmc" not in refusal
+
+
 def test_of_addresses_that_are_no_list_nothing_more_is_said(tmp_path):
     inventory = Inventory(tmp_path, "partitioned_dedicated")
     ldap(uris="ldaps://198.51.100.61")(inventory)
@@ -799,7 +1070,12 @@ def test_two_partitions_behind_load_balancers_need_directors(tmp_path):
     assert_refused(inventory, another_pair, ["behind the load balancers there are 2 partitions"])
 
 
-OF_VARIANTS = {"replicated_pair": PAIR_REFUSALS, "partitioned_dedicated": PARTITIONED_REFUSALS, "shared_storage": SHARED_REFUSALS}
+OF_VARIANTS = {
+    "replicated_pair": PAIR_REFUSALS,
+    "partitioned_dedicated": PARTITIONED_REFUSALS,
+    "shared_storage": SHARED_REFUSALS,
+    "active_passive": ACTIVE_PASSIVE_REFUSALS,
+}
 
 
 @pytest.mark.parametrize(("variant", "case"), [(variant, case) for variant, cases in OF_VARIANTS.items() for case in cases])

@@ -112,6 +112,7 @@ def firewall(sasl):
         __dovecot_vip_holders=[],
         __dovecot_storage_clients=[],
         __dovecot_sasl_in_cluster=sasl,
+        __dovecot_is_active_passive=False,
         dovecot_mta_networks=["203.0.113.0/28"] if sasl else [],
         dovecot_sasl_port=12325,
         dovecot_ring_port=9090,

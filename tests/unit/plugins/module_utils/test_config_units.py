@@ -159,3 +159,30 @@ def test_units_that_cannot_be_handled(name, words):
 
 def test_a_missing_unit_is_fine_when_its_file_is_coming():
     units.refuse_unusable([{"name": "nope.service"}], recorded(), {"nope.service"})
+
+
+def started_by(who, was, pending=()):
+    return units.work([{"name": "a.service", "action": "reload", "started_by": who}], {"a.service": was}, list(pending), [])
+
+
+@pytest.mark.parametrize("active", ["active", "inactive", "failed"])
+def test_what_a_cluster_starts_is_disabled_and_never_started(active):
+    todo = started_by("cluster", state(active))
+    assert (todo.disable, todo.enable, todo.start) == (["a.service"], [], [])
+    assert todo.needed
+    assert not started_by("cluster", state(active, "disabled")).needed
+
+
+def test_what_a_cluster_starts_is_not_enabled_when_it_is_new():
+    assert started_by("cluster", state("inactive", "", load="not-found"), ["a.service"]).steps() == []
+
+
+def test_what_a_cluster_has_started_picks_changed_files_up_where_it_is_active():
+    assert started_by("cluster", state(enabled="disabled"), ["a.service"]).steps() == [("reload-or-restart", "a.service")]
+    assert started_by("cluster", state("inactive", "disabled"), ["a.service"]).steps() == []
+
+
+def test_what_another_unit_starts_is_enabled_and_not_started():
+    todo = started_by("unit", state("inactive", "disabled"), ["a.service"])
+    assert (todo.enable, todo.disable, todo.steps()) == (["a.service"], [], [])
+    assert started_by("unit", state(), ["a.service"]).reload == ["a.service"]

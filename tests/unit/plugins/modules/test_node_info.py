@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _node as node_info
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._node_info import is_idle
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _secrets
 
 
@@ -135,3 +136,19 @@ def test_what_a_backend_has_noted_of_its_disk(tmp_path):
     assert node_info.space(str(noted)) == {"low": False, "free": 1}
     noted.write_text("half of i")
     assert node_info.space(str(noted)) is None
+
+
+@pytest.mark.parametrize(
+    ("active", "file", "idle"),
+    [
+        ("active", "enabled", {"systemd": False, "cluster": True, "unit": False}),
+        ("inactive", "enabled", {"systemd": True, "cluster": True, "unit": False}),
+        ("active", "disabled", {"systemd": True, "cluster": False, "unit": True}),
+        ("inactive", "disabled", {"systemd": True, "cluster": False, "unit": True}),
+        ("failed", "static", {"systemd": True, "cluster": False, "unit": True}),
+    ],
+)
+def test_a_unit_is_idle_unless_it_is_as_the_one_that_starts_it_wants_it(active, file, idle):
+    state = node_info.UnitState(active, file)
+    params = {"started_by_cluster": ["cluster"], "started_by_unit": ["unit"]}
+    assert {name: is_idle(name, state, params) for name in idle} == idle

@@ -10,7 +10,7 @@ TOPOLOGY = {
     "proxies": ["proxy1"],
     "backends": ["a1", "b1", "c1"],
     "partitions": {"a": ["a1"], "b": ["b1"], "c": ["c1"]},
-    "nodes": {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(["a1", "b1", "c1"], 31)},
+    "nodes": {name: {"address": f"192.0.2.{number}", "roles": ["backend"]} for number, name in enumerate(["a1", "b1", "c1"], 31)},
 }
 REACHED = ["proxy1", "a1", "b1", "c1"]
 HOME = "/var/vmail/example.org/alice"
@@ -24,6 +24,11 @@ def request(**changed):
 
 def way(knowing=("a1",), **found):
     return move_way(TOPOLOGY, "Alice@example.org", "b", list(knowing), {"a1": [], "b1": [], "c1": [], **found}, HOME)
+
+
+def test_a_cluster_with_active_passive_pairs_is_refused():
+    nodes = {**TOPOLOGY["nodes"], "b1": {"address": "192.0.2.32", "roles": ["backend", "active_passive"]}}
+    assert "dovecot_active_passive: b1" in request(topology={**TOPOLOGY, "nodes": nodes})[0]
 
 
 def test_a_request_that_can_be_fulfilled_has_no_obstacle():

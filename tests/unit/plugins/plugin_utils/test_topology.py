@@ -82,3 +82,43 @@ def test_overlapping_networks_are_merged_by_family():
         "ipv4": ["198.51.100.0/25"],
         "ipv6": ["2001:db8::1/128"],
     }
+
+
+PAIR = {**GROUPS, "dovecot_active_passive": ["a1", "a2"], "dovecot_replicated": []}
+
+
+def with_a_pair(**more):
+    """Of a1 and a2 one serves, at .11; b1 is a server by itself."""
+    hosts = {name: {**host, "service_address": "198.51.100.11/24"} for name, host in HOSTS.items()}
+    return _topology.derive({**PAIR, **more}, hosts)
+
+
+def test_the_nodes_of_an_active_passive_pair_are_partners_with_one_service_address():
+    nodes = with_a_pair()["nodes"]
+    assert {name: (nodes[name]["partner"], nodes[name]["service_address"]) for name in ("a1", "a2", "b1")} == {
+        "a1": ("a2", "198.51.100.11"),
+        "a2": ("a1", "198.51.100.11"),
+        "b1": (None, None),
+    }
+    assert nodes["a1"]["roles"] == ["node", "server", "backend", "active_passive"]
+
+
+def test_directors_know_a_pair_as_one_backend():
+    assert with_a_pair()["ring_backends"] == [
+        {"host": "198.51.100.11", "tag": "a", "weight": 100},
+        {"host": "198.51.100.5", "tag": "b1", "weight": 100},
+    ]
+
+
+def test_directors_know_each_backend_of_other_partitions():
+    assert [backend["host"] for backend in derived()["ring_backends"]] == ["198.51.100.3", "198.51.100.4", "198.51.100.5"]
+
+
+def test_proxies_find_the_active_node_at_the_service_address():
+    assert with_a_pair()["partition_addresses"] == {"a": "198.51.100.11", "b1": "198.51.100.5"}
+    assert derived()["partition_addresses"]["a"] == "198.51.100.3"
+
+
+def test_of_a_pair_keepalived_holds_no_address():
+    groups = {**PAIR, "dovecot_loadbalancers": [], "dovecot_directors": []}
+    assert _topology.derive(groups, HOSTS, vip="198.51.100.10/24")["vip_holders"] == []

@@ -103,7 +103,7 @@ def test_other_values_than_the_partitions_names_are_mapped_in_one_place():
 
 def test_the_colons_of_an_ipv6_address_do_not_end_the_condition():
     cluster = topology(dovecot_proxies=["proxy1"])
-    cluster["nodes"]["a1"]["address"] = "2001:db8::1"
+    cluster["partition_addresses"]["a"] = "2001:db8::1"
     assert r";eq;a;2001\:db8\:\:1}" in settings(LDAP, "proxy1", cluster)["pass_attrs"]
 
 
