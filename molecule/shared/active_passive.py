@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clients import eventually
 from pairs import Load, assert_nothing_lost, mailboxes_of
@@ -55,17 +53,6 @@ class Pair:
         return node.host.run("mountpoint --quiet /var/vmail").rc == 0
 
 
-@dataclass
-class Outage:
-    """Seconds, the longest that nothing went through: a delivery, a login with APPEND and SEARCH."""
-
-    title: str
-    seconds: float
-    whole: float = 0.0
-    messages: int = 0
-    steps: dict = field(default_factory=dict)
-
-
 @contextmanager
 def under_load(pair, clients, users):
     """Mail comes and is read all the time; at the end all that was acknowledged is there, on the active node."""
@@ -80,21 +67,3 @@ def under_load(pair, clients, users):
 
 def longest(load):
     return max(load.outages, default=0.0)
-
-
-def mount_times(node):
-    """When the file system was mounted on this node since its boot, in seconds since 1970."""
-    lines = node.run("journalctl -k -b -o short-unix --no-pager | grep -E 'mounted filesystem|Mounting V5' || true").splitlines()
-    return [float(line.split()[0]) for line in lines if "ubda" not in line]
-
-
-def bmc_log(lab_bmc):
-    return [json.loads(line) for line in lab_bmc.read_text().splitlines()]
-
-
-def wait_until(condition, seconds, interval=0.1):
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds
-        time.sleep(interval)
-    return time.monotonic() - began
