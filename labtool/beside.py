@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from threading import Semaphore
 
 from labtool import enclosure, kernel, lifecycle, nodes, paths, results, scenarios, turns
 from labtool.environment import link_collection
@@ -19,11 +20,12 @@ from labtool.system import LOCK_VARIABLE, LabError, lock, say
 
 # The longest parts start first. Otherwise everything would wait for them at the end.
 LONGEST = (
-    *("ideal", "replicated_pair", "cluster_filesystem", "shared_storage", "partitioned_implicit", "chaos", "director"),
+    *("replicated_pair", "ideal", "active_passive", "director", "cluster_filesystem", "shared_storage"),
+    *("partitioned_implicit", "chaos"),
     *("unit", "cores", "sanity"),
 )
-# A scenario keeps half a core busy, or two cores with virtual machines. Running more at once saves a few minutes of forty, but
-# their tests would slow each other down.
+# A scenario keeps half a core busy, or two cores with virtual machines, of which therefore only one runs at a time. Running more
+# at once saves a few minutes of forty, but their tests would slow each other down.
 SCENARIOS_OF_A_CORE = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
 # Environment variable: by part, the names of the tests that failed. Only these are run.
@@ -51,21 +53,42 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
             locked.enter_context(lock("test"))
             stack.enter_context(_prepared(min(jobs, len(with_nodes))))
         progress = stack.enter_context(Progress())
-        pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs)]
-        making, computing, with_enclosure = pools
+        pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs, 1)]
+        making, computing, without_vms, with_vms = pools
         # After an interruption, no further part starts.
         for pool in pools:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         kinds = {name: scenarios.kinds_of(name) for name in with_nodes}
         made = {kind: making.submit(_make, kind, progress) for kind in MADE if any(kind in some for some in kinds.values())}
         making.submit(locked.close)
+        lanes = Lanes(jobs)
+        stack.callback(lanes.close)
         ran = [
-            with_enclosure.submit(_scenario, name, settings, progress, [made[kind] for kind in kinds[name]])
+            (with_vms if "vm" in kinds[name] else without_vms).submit(
+                _scenario, name, settings, progress, [made[kind] for kind in kinds[name]], lanes
+            )
             if name in with_nodes
             else computing.submit(_part, name, settings, progress)
             for name in order
         ]
         return {result.part: result for result in (future.result() for future in ran)}
+
+
+class Lanes:
+    """Lets so many scenarios run at a time, until it is closed."""
+
+    def __init__(self, number: int) -> None:
+        self.free, self.closed = Semaphore(number), False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self.free:
+            if self.closed:
+                raise CancelledError
+            yield
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _settings(order: list[str], *, again: bool) -> dict[str, str]:
@@ -102,11 +125,15 @@ def make_here(kind: str) -> int:
     return 0
 
 
-def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]]) -> Result:
+def _scenario(
+    name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]], lanes: Lanes
+) -> Result:
     if not all(future.result() for future in needed):
         progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
-    return _run_part(name, settings, progress, enclosure.opened(name))
+    # Not before the images are there: meanwhile the lane is another scenario's.
+    with lanes.one():
+        return _run_part(name, settings, progress, enclosure.opened(name))
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 
@@ -48,6 +49,34 @@ def test_nothing_is_left_out_unasked(parts, capsys):
     assert checks.test([]) == 0
     assert sorted(parts[0]) == ["ideal", "nfs", "unit"]
     assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 0 failed"
+
+
+def test_of_the_scenarios_with_virtual_machines_only_one_runs_at_a_time(parts, monkeypatch):
+    kinds = {"drbd": {"vm"}, "nfs": {"vm"}, "ideal": {"container"}, "single": {"container"}}
+    monkeypatch.setattr(checks, "names", lambda: list(kinds))
+    monkeypatch.setattr(scenarios, "names", lambda: list(kinds))
+    monkeypatch.setattr(scenarios, "kinds_of", kinds.__getitem__)
+    running, seen = set(), []
+
+    def run(name, _settings, progress, _around):
+        running.add(name)
+        time.sleep(0.05)
+        seen.append(frozenset(running))
+        running.discard(name)
+        return beside._kept(results.Result(name, results.PASSED, 7), progress)
+
+    monkeypatch.setattr(beside, "_run_part", run)
+    assert checks.test([], jobs=2) == 0
+    assert set().union(*seen) == set(kinds)
+    assert {"drbd", "nfs"} not in seen
+    assert max(map(len, seen)) == 2
+
+
+def test_after_an_interruption_no_scenario_starts():
+    lanes = beside.Lanes(1)
+    lanes.close()
+    with pytest.raises(CancelledError), lanes.one():
+        raise AssertionError("it started")
 
 
 def test_a_scenario_whose_images_cannot_be_made_fails_and_the_others_run(parts, capsys):
