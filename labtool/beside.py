@@ -107,7 +107,7 @@ def _prepared(at_once: int) -> Iterator[None]:
     nodes.ensure_key()
     kernel.raise_limits(at_once)
     lifecycle.remove_old_images()
-    with enclosure.wanted():
+    with enclosure.wanted(), kernel.obeying_priorities():
         yield
 
 
