@@ -82,6 +82,9 @@ def rendered(inventory, extra=(), **more):
             **{key: value for role in node["roles"] for key, value in fixed[role].items()},
             **result["values"].get(name, {}),
             "__dovecot_cluster": result,
+            "__dovecot_topology": result["topology"],
+            "__dovecot_self": node,
+            "__dovecot_roles": node["roles"],
             "__dovecot_node": NODE,
             **more,
         }
