@@ -267,7 +267,7 @@ def _of_drbd(drbd: Drbd) -> Iterator[str]:
     if drbd["connection"] == "Unconfigured":
         yield "DRBD does not run on this node: see crm_mon -1"
     elif drbd["connection"] == "StandAlone":
-        yield "DRBD is not connected and does not try (split brain?): see docs/active_passive.md, Split brain of DRBD"
+        yield "DRBD is not connected and does not try, as after a split brain: see what playbooks/resolve_split_brain.yml shows"
     elif drbd["connection"] in ("WFConnection", "Unconnected", "Timeout", "BrokenPipe", "NetworkFailure"):
         yield "DRBD has no connection to the other node: the mail is on one disk only"
     elif drbd["synchronised"] is not None:

@@ -88,6 +88,8 @@ PLAYBOOKS = frozenset(
         "dovecot_probe_host",
         "dovecot_probe_password",
         "dovecot_probe_user",
+        "dovecot_give_up",
+        "dovecot_keep_in",
         "dovecot_switch_back",
         "dovecot_switch_partition",
         "dovecot_verify_fencing",

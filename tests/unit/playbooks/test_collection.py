@@ -66,7 +66,10 @@ def test_the_archive_has_what_users_need_and_nothing_else(archive):
     assert [name for name in names if ".secrets" in name] == []
 
 
-@pytest.mark.parametrize("playbook", ["site", "verify", "fill_node", "maintain_mailboxes", "move_user"])
+PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_the_playbooks_run_by_their_names(playbook, installed, tmp_path):
     inventory = tmp_path / "ideal"
     shutil.copytree(CHECKOUT / "inventories/ideal", inventory, ignore=shutil.ignore_patterns(".secrets"))

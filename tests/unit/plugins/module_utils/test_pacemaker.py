@@ -205,7 +205,7 @@ def test_how_far_the_copies_agree():
     ("status", "words"),
     [
         (COPYING, "DRBD copies the mail to the node that lacks it, 17.1 % done: until then it is on one disk only"),
-        (drbd("StandAlone", peer="DUnknown"), "split brain?): see docs/active_passive.md, Split brain of DRBD"),
+        (drbd("StandAlone", peer="DUnknown"), "as after a split brain: see what playbooks/resolve_split_brain.yml shows"),
         (drbd("WFConnection", peer="Outdated"), "DRBD has no connection to the other node: the mail is on one disk only"),
         (drbd(disk="Diskless"), "the disk of this node has failed, DRBD goes on without it: replace it"),
         (drbd(peer="Diskless"), "the disk of the other node has failed, DRBD goes on without it: replace it"),
