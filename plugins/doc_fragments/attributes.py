@@ -19,7 +19,8 @@ attributes:
       - This assumes that the system controlled or queried by the module has not changed in a relevant way.
 """
 
-    INFO = r"""
+    # These two say what is usual; what a module says of an attribute by itself comes before this.
+    NO_DIFF = r"""
 options: {}
 attributes:
   check_mode:
@@ -30,7 +31,6 @@ attributes:
     support: full
 """
 
-    # For modules that change something; what a module says of an attribute by itself comes before this.
     FULL = r"""
 options: {}
 attributes:

@@ -19,19 +19,16 @@ description:
   - Does not reload anything. M(mailcluster.dovecot.config_apply) does, at the end of the run.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.action
   - mailcluster.dovecot.attributes.platform
 attributes:
   action:
     support: full
   check_mode:
-    support: full
     details: Stages and validates as well. Where a validator is not installed yet, it warns instead.
   diff_mode:
-    support: full
     details: The content of secret files is not shown.
-  idempotent:
-    support: full
 options:
   role:
     description: The owner of these files.

@@ -24,15 +24,11 @@ description:
   - If there is nothing to do, it costs one call of C(systemctl show), and nothing is tested.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.platform
 attributes:
-  check_mode:
-    support: full
   diff_mode:
-    support: none
     details: The difference in the files is shown by M(mailcluster.dovecot.config).
-  idempotent:
-    support: full
 options:
   units:
     description:

@@ -17,13 +17,11 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.platform
 attributes:
   check_mode:
-    support: full
     details: The change is rehearsed, as with O(rehearsal).
-  diff_mode:
-    support: none
   idempotent:
     support: N/A
     details: The database is written to in any case.

@@ -18,7 +18,7 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
-  - mailcluster.dovecot.attributes.info
+  - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
 options:

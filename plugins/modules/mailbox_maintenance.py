@@ -17,6 +17,7 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.doveadm
 attributes:
@@ -26,10 +27,7 @@ attributes:
       - Whether a purge would remove anything is known exactly.
       - What V(quota_recalc) and V(force_resync) would find is not known before they run. They are announced as a change for
         every user.
-  diff_mode:
-    support: full
   idempotent:
-    support: full
     details: A message that arrives during V(quota_recalc) or V(force_resync) counts as a change.
 options:
   actions:

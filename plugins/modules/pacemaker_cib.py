@@ -20,16 +20,12 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.full
   - mailcluster.dovecot.attributes.platform
   - mailcluster.dovecot.attributes.pacemaker
 attributes:
-  check_mode:
-    support: full
   diff_mode:
-    support: full
     details: Passwords of fence devices are not in it.
-  idempotent:
-    support: full
 options:
   configuration:
     description: The element C(configuration) with the sections, as XML.

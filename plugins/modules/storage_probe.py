@@ -19,7 +19,7 @@ description:
   - Fails with all that is wrong, each with its remedy. Storage that does not answer is a failure too, and no endless waiting.
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
-  - mailcluster.dovecot.attributes.info
+  - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.platform
 options:
   state:
