@@ -47,6 +47,7 @@ options: {}
 attributes:
   action:
     description: A corresponding action plugin executes some parts of it on the controller.
+    support: full
 """
 
     PLATFORM = r"""

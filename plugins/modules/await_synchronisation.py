@@ -20,8 +20,6 @@ extends_documentation_fragment:
   - mailcluster.dovecot.attributes
   - mailcluster.dovecot.attributes.action
 attributes:
-  action:
-    support: full
   check_mode:
     support: none
   diff_mode:

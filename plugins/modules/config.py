@@ -23,8 +23,6 @@ extends_documentation_fragment:
   - mailcluster.dovecot.attributes.action
   - mailcluster.dovecot.attributes.platform
 attributes:
-  action:
-    support: full
   check_mode:
     details: Stages and validates as well. Where a validator is not installed yet, it warns instead.
   diff_mode:

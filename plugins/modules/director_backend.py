@@ -23,8 +23,6 @@ extends_documentation_fragment:
   - mailcluster.dovecot.doveadm
   - mailcluster.dovecot.doveadm.director
 attributes:
-  action:
-    support: full
   check_mode:
     details: It does not wait for users to leave. Users who are there are reported as flushed if O(flush) says so.
 options:

@@ -21,9 +21,6 @@ extends_documentation_fragment:
   - mailcluster.dovecot.attributes
   - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.action
-attributes:
-  action:
-    support: full
 options:
   nodes:
     description: Node name to the result of M(mailcluster.dovecot.node_info).
