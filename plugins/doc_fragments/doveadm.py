@@ -15,10 +15,6 @@ options:
       - Do not go below 60 at a ring. While a director is being missed, changes wait for up to 30 seconds.
     type: int
     default: 60
-attributes:
-  platform:
-    support: full
-    platforms: debian
 requirements:
   - Dovecot 2.3 on the node
   - root, by O(ignore:become=true) or otherwise
