@@ -138,8 +138,8 @@ class Check:
         users, groups = self.coming_accounts()
         found += account_problems(
             config,
-            lambda name: name in users or known_user(name),
-            lambda name: name in groups or known_group(name),
+            lambda name: name in users or known(pwd.getpwnam, name),
+            lambda name: name in groups or known(grp.getgrnam, name),
             self.contents,
         )
         for combination in COMBINATIONS:
@@ -241,17 +241,10 @@ def declared_accounts(sysusers: str) -> Accounts:
     return Accounts(users, users | groups)
 
 
-def known_user(name: str) -> bool:
+def known(find: Callable[[str], object], name: str) -> bool:
+    """Whether this node has the user that pwd.getpwnam finds, or the group that grp.getgrnam does."""
     try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def known_group(name: str) -> bool:
-    try:
-        grp.getgrnam(name)
+        find(name)
     except KeyError:
         return False
     return True
