@@ -185,23 +185,21 @@ class LabNode:
         self._lab("start", node)
         self.killed.remove(node)
 
-    @contextmanager
     def paused(self, node):
         """The node hangs meanwhile, all of it."""
-        self._lab("pause", node)
-        try:
-            yield
-        finally:
-            self._lab("resume", node)
+        return self._between("pause", "resume", node)
 
-    @contextmanager
     def unplugged(self, node):
         """Nobody reaches the node meanwhile, nor we."""
-        self._lab("unplug", node)
+        return self._between("unplug", "plug-in", node)
+
+    @contextmanager
+    def _between(self, begin, end, node):
+        self._lab(begin, node)
         try:
             yield
         finally:
-            self._lab("plug-in", node)
+            self._lab(end, node)
 
     @staticmethod
     def _lab(verb, node):
