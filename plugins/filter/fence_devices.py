@@ -42,20 +42,13 @@ _value:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypedDict
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._fencing import FenceDevice
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import Declared
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Node
 
 
-class Device(TypedDict):
-    name: str
-    agent: str
-    options: dict[str, str]
-    hosts: list[str]
-
-
-def fence_devices(nodes: Iterable[Node], pairs: Mapping[str, Declared]) -> list[Device]:
+def fence_devices(nodes: Iterable[Node], pairs: Mapping[str, Declared]) -> list[FenceDevice]:
     return [
         {"name": node["hostname"], "agent": fencing["agent"], "options": fencing["options"], "hosts": [node["hostname"]]}
         for node in nodes

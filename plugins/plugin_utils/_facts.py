@@ -7,29 +7,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-
-class Account(TypedDict):
-    uid: int
-    gid: int
-
-
-class KernelSetting(TypedDict):
-    value: str
-    ours: bool
-
-
-class Signature(TypedDict):
-    type: str
-    uuid: str
-
-
-class Device(TypedDict):
-    block: bool
-    size: int
-    uses: list[str]
-    signatures: list[Signature]
-    ours: bool
-    ready: bool
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._block_device import Device
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import Account
 
 
 class Facts(TypedDict):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._block_device import Device, described
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import PREFIX, Declared
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Device, Facts
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
 
 
@@ -54,7 +55,7 @@ def _device(name: str, device: Device | None, declared: Declared) -> Iterator[st
     elif not device["ours"] and device["uses"]:
         yield f"{where} {' and '.join(device['uses'])}: name another that nobody uses"
     elif not device["ours"] and device["signatures"] and not declared["existing_filesystem"]:
-        found = ", ".join(entry["type"] + (f" (UUID {entry['uuid']})" if entry["uuid"] else "") for entry in device["signatures"])
+        found = described(device["signatures"])
         yield (
             f"{where} is not empty, it has {found}: name another. If nobody needs that any more, empty it with `wipefs --all "
             f"{declared['device']}` there. If it is the mail of this pair, as after a new installation of both nodes, set "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TypedDict
 
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import KernelSetting
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import Setting
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._services import OF_PROTOCOL
 
 # What is there beside the sessions: clients that have not logged in, health checks, Dovecot's own processes, doveadm.
@@ -98,7 +98,7 @@ def kernel(sessions: int, roles: Collection[str], everyone: int) -> dict[str, in
     return settings
 
 
-def raised(needed: Mapping[str, int | str], present: Mapping[str, KernelSetting]) -> dict[str, int | str]:
+def raised(needed: Mapping[str, int | str], present: Mapping[str, Setting]) -> dict[str, int | str]:
     """Those of the needed settings that are too low on a node, or that are set there by us already.
 
     present: setting -> C(value) that is in force, and C(ours) when our file has the setting. A value that somebody has set higher
