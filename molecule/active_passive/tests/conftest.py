@@ -1,13 +1,7 @@
-"""The fixtures of all scenarios."""
+"""The fixtures of this scenario, beside those of all."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
-
-import pytest  # noqa: E402
-from active_passive import Pair  # noqa: E402
-from fixtures import *  # noqa: E402, F403
+import pytest
+from active_passive import Pair
 
 
 @pytest.fixture(scope="session")
