@@ -1,6 +1,12 @@
 # Copyright: mailcluster.dovecot contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What the documentation of modules has in common, as far as fragments can hold it.
+
+Beyond that, modules and filters are alike because Ansible wants it in each file. Each lists all of its fragments, since
+none can bring another. What is returned is written out, since fragments are for DOCUMENTATION only. An option stands in
+the documentation for people and in the specification for Ansible; ansible-test compares the two.
+"""
 
 from __future__ import annotations
 
