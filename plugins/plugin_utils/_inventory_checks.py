@@ -172,6 +172,7 @@ def check_partitions(topology: Topology, given: Mapping[str, Given], **_rest: An
     nodes = topology["nodes"]
     for partition, members in topology["partitions"].items():
         replicated = [name for name in members if "replication" in nodes[name]["roles"]]
+        # _active_passive says the like of its pairs. Reason and remedy differ, so each sentence is written out.
         if replicated and (len(members) != 2 or len(replicated) != 2):
             others = sorted(set(members) - set(replicated))
             detail = f", of which {', '.join(others)} not in dovecot_replicated" if others else ""

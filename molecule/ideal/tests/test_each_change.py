@@ -41,6 +41,7 @@ class Change:
         return self.name
 
 
+# Each protocol has its own way to end a session, so each is written out.
 def imap(change):
     def by(door):
         with door.imap() as connection:

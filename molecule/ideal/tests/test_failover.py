@@ -104,6 +104,7 @@ def test_a_director_dies(nodes, lab_node, mail_flows, healed):
 def test_a_backend_fails(how, nodes, lab_node, mail_flows, users, healed):
     """Nobody is awake: the directors' monitor sends its users to the partner, and takes it back later."""
     backend = nodes.pair_of("a")[0]
+    # how each failure ends stands further down: the test reads in the order of what happens
     if how == "dovecot stops":
         backend.run("systemctl stop dovecot")
     elif how == "the node dies":

@@ -74,6 +74,7 @@ def test_no_credential_is_readable_by_others(nodes):
         assert (file.mode, file.user) == (0o600, "root")
 
 
+# partitioned_dedicated has the like for a directory, with other doors, answers and times: each is written out.
 @pytest.fixture
 def database(nodes):
     with database_node(nodes, "sql1", "postgresql@15-main") as node:

@@ -1,4 +1,7 @@
-"""Storage and nodes that are not as they must be, found before Dovecot or anybody's mail was touched."""
+"""Storage and nodes that are not as they must be, found before Dovecot or anybody's mail was touched.
+
+Tests that are alike say what they spoil and how they repair it all the same, so that each can be read alone.
+"""
 
 from __future__ import annotations
 

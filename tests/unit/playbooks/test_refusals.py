@@ -203,6 +203,7 @@ def user(**fields):
 COMBINED = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\nMHc\n"
 
 
+# Cases that are alike are written out as well, so that whoever changes a refusal finds its words here.
 REFUSALS = {
     "too few sessions": (
         variables(dovecot_sessions=10),

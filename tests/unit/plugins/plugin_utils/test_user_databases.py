@@ -11,6 +11,7 @@ from ansible_collections.mailcluster.dovecot.plugins.module_utils._doveconf impo
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils import _topology
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._quoting import Unwritable
 
+# test_home_server.py has the like. Each has its own, since what its tests expect are words of these.
 LDAP = {
     "driver": "ldap",
     "uris": ["ldaps://ldap1", "ldaps://ldap2"],
