@@ -16,6 +16,7 @@ from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_record
 from ansible_collections.mailcluster.dovecot.plugins.modules import config
 
 # The module's own, before templates are rendered: a mode as YAML has it, and no secrets, which are made here.
@@ -57,8 +58,42 @@ def shown(args: dict[str, Any]) -> dict[str, Any]:
     return dict(args, files=files)
 
 
+UNCHANGED: dict[str, Any] = {"changed": False, "changed_files": [], "removed_files": [], "units": []}
+
+
+class Known:
+    """What `node_info` has told of the node's files in this run, if it has.
+
+    A run that changes nothing then asks each node once. Whatever is not known for certain, the module looks at.
+    """
+
+    def __init__(self, task_vars: dict[str, Any]) -> None:
+        self.nonce = str((task_vars.get("__dovecot_cluster") or {}).get("nonce") or "")
+        self.record = (task_vars.get("__dovecot_node") or {}).get("config")
+        # since then, an earlier role may have installed something
+        fresh = self.nonce and task_vars.get("__dovecot_pending_as_of") == self.nonce
+        self.pending = bool(task_vars.get("__dovecot_pending") if fresh else (self.record or {}).get("pending"))
+
+    def covers(self, args: dict[str, Any], files: list[dict[str, Any]], secrets: dict[str, str]) -> bool:
+        if not self.nonce or not self.record or args["state_dir"] != _config_record.STATE_DIR:
+            return False
+        try:
+            wanted = {
+                file["dest"]: _config_record.wanted(
+                    file, secrets.get(file["dest"]) or file["content"], args["role"], args["unit"], self.nonce
+                )
+                for file in files
+            }
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # the module says what is wrong with it
+            return False
+        return len(wanted) == len(files) and _config_record.is_as_wanted(
+            self.record, args["role"], args["roles"], wanted, args["partial"]
+        )
+
+
 class ActionModule(ActionBase):
-    """Renders, then runs the module once."""
+    """Renders, then runs the module once, unless the node is known to have it all."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -84,11 +119,15 @@ class ActionModule(ActionBase):
             if file["secret"]:
                 secrets[file["dest"]] = file.pop("content")
             files.append(file)
-        payload = dict(args, files=files, secrets=secrets)
-        result.update(self._execute_module(module_name=MODULE, module_args=payload, task_vars=task_vars))
+        known = Known(task_vars)
+        if known.covers(args, files, secrets):
+            result.update(UNCHANGED, pending=known.pending)
+        else:
+            payload = dict(args, files=files, secrets=secrets)
+            result.update(self._execute_module(module_name=MODULE, module_args=payload, task_vars=task_vars))
         if "pending" in result:
             # The node's own record, for whatever comes at the end of the play: no role's result can hide that of another.
-            result["ansible_facts"] = {"__dovecot_pending": result["pending"]}
+            result["ansible_facts"] = {"__dovecot_pending": result["pending"], "__dovecot_pending_as_of": known.nonce}
         if "invocation" in result:
             result["invocation"] = {"module_args": shown(args)}
         return result

@@ -12,6 +12,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _block_device
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._config_record import record
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._mounts import mounted_at
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import (
@@ -67,8 +68,10 @@ def work(module: AnsibleModule) -> Result:
     with open("/proc/self/mountinfo", encoding="utf-8") as stream:
         mountinfo = stream.read()
     export = module.params["export"]
+    nonce = module.params["nonce"] or ""
     return {
         "changed": False,
+        "config": record(nonce) if nonce else None,
         "dovecot_version": version or candidate_version(module) or version_of_release(os_release),
         "distribution": os_release.get("PRETTY_NAME", "unknown"),
         "hostname": socket.gethostname(),
@@ -87,7 +90,7 @@ def work(module: AnsibleModule) -> Result:
         "device": _block_device.read(module.run_command, module.params["device"]) if module.params["device"] else None,
         "idle_units": [name for name, state in units.items() if is_idle(name, state, module.params)],
         "inactive_units": [name for name, (active, _file) in units.items() if active != "active"],
-        "secrets": {name: digest(module.params["nonce"] or "", deployed(name)) for name in module.params["secrets"]},
+        "secrets": {name: digest(nonce, deployed(name)) for name in module.params["secrets"]},
         "space": space(),
         "missing_packages": [package for package in wanted if package not in installed],
     }

@@ -117,6 +117,12 @@ addresses:
   type: list
   elements: str
   sample: ["198.51.100.31"]
+config:
+  description:
+    - The files that M(mailcluster.dovecot.config) manages, with digests (HMAC with SHA-256, keyed with O(nonce)) of their
+      contents, and whether some of them are not in force yet. Null without O(nonce), or if the record cannot be read.
+  returned: always
+  type: dict
 holds_vip:
   description: Whether the node has O(vip) now.
   returned: always

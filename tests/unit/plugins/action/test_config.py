@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.mailcluster.dovecot.plugins.action import config
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _config_record
 
 COLLECTIONS = config.__file__.split("/ansible_collections/", maxsplit=1)[0]
 ANSIBLE_PLAYBOOK = pathlib.Path(sys.executable).with_name("ansible-playbook")
@@ -143,3 +144,56 @@ def test_a_file_goes_as_it_is_and_a_mapping_as_json(play):
     )
     assert (play.root / "out/program").read_text() == "#!/bin/python\nprint('{{ this is no template }}')\n"
     assert json.loads((play.root / "out/settings.json").read_text()) == {"port": 11143, "names": ["a"]}
+
+
+NONCE = "of this run"
+ASKED = {"role": "r", "roles": None, "unit": "a.service", "partial": False, "state_dir": _config_record.STATE_DIR}
+WANTED = {
+    "dest": "/etc/a.conf",
+    "secret": False,
+    "owner": "root",
+    "group": "root",
+    "mode": None,
+    "unit": None,
+    "content": "one\n",
+}
+
+
+def told(nonce=NONCE, pending=False, **more):
+    """What a host's variables are after its node was read, and had the file."""
+    files = {"/etc/a.conf": _config_record.wanted(WANTED, "one\n", "r", "a.service", NONCE)}
+    return {"__dovecot_cluster": {"nonce": nonce}, "__dovecot_node": {"config": {"files": files, "pending": pending}}, **more}
+
+
+def test_a_file_that_the_node_was_seen_to_have_is_not_sent():
+    assert config.Known(told()).covers(ASKED, [WANTED], {})
+
+
+@pytest.mark.parametrize(
+    "variables, changes",
+    [
+        ({}, {}),
+        (told(nonce="another run"), {}),
+        ({**told(), "__dovecot_node": {"config": None}}, {}),
+        ({**told(), "__dovecot_node": {}}, {}),
+        (told(), {"content": "two\n"}),
+        (told(), {"mode": "not octal"}),
+    ],
+)
+def test_whatever_is_not_known_for_certain_the_module_looks_at(variables, changes):
+    assert not config.Known(variables).covers(ASKED, [{**WANTED, **changes}], {})
+
+
+def test_a_record_of_another_place_does_not_count():
+    assert not config.Known(told()).covers({**ASKED, "state_dir": "/elsewhere"}, [WANTED], {})
+
+
+def test_a_file_that_is_listed_twice_is_left_to_the_module_to_refuse():
+    assert not config.Known(told()).covers(ASKED, [WANTED, WANTED], {})
+
+
+def test_what_an_earlier_role_has_installed_in_this_run_stays_pending():
+    assert config.Known(told(pending=True)).pending
+    assert not config.Known(told()).pending
+    assert config.Known(told(__dovecot_pending=True, __dovecot_pending_as_of=NONCE)).pending
+    assert not config.Known(told(__dovecot_pending=True, __dovecot_pending_as_of="an earlier run")).pending
