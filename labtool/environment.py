@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from labtool import paths
@@ -31,8 +30,10 @@ def ssh(address: str) -> list[str]:
 
 def forget_connections() -> None:
     """A kept ssh connection to a node that is gone would be taken for one to its successor."""
-    shutil.rmtree(paths.CONTROL_SOCKETS, ignore_errors=True)
     paths.CONTROL_SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Not the folder: two nodes may be killed at the same moment.
+    for socket in paths.CONTROL_SOCKETS.iterdir():
+        socket.unlink(missing_ok=True)
 
 
 def environment(inventory: Path) -> dict[str, str]:
