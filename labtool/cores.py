@@ -19,6 +19,8 @@ TESTS = (
     "tests/unit/playbooks/test_collection.py",
     "tests/unit/plugins/action",
 )
+# In the names of tests that try random inventories for a minute: they look for what is wrong with ours, not with Ansible.
+AT_LENGTH = "whatever"
 # What these tests import, as it begins in lab-requirements.txt.
 NEEDED = ("aiosmtpd", "hypothesis", "passlib", "pytest==")
 
@@ -34,7 +36,7 @@ def check(environment: dict[str, str]) -> bool:
         say(f"--- ansible-core {release} with {python}")
         good = (
             stream(
-                [programs / "pytest", "-q", *TESTS],
+                [programs / "pytest", "-q", "-k", f"not {AT_LENGTH}", *TESTS],
                 env=environment | {"PATH": f"{programs}:{environment['PATH']}", "VIRTUAL_ENV": str(programs.parent)},
                 cwd=paths.ROOT,
             )

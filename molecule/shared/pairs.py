@@ -156,11 +156,12 @@ class Workers:
 class Load(Workers):
     """A mail server that delivers by LMTP and tries again like a queue, and an IMAP client that appends and reads.
 
+    I(pause): seconds between two messages of each; at 0.2 the replication of a pair takes half of a core.
     Afterwards delivered and appended have what the servers took, by user; retried are those of them that were
     handed over more than once, since an answer may have been lost: only those may be there twice.
     """
 
-    def __init__(self, clients, users, host=None, pause=0.2):
+    def __init__(self, clients, users, host=None, pause=0.5):
         self.clients, self.users, self.host, self.pause = clients, users, host, pause
         self.word = uuid.uuid4().hex
         self.delivered, self.appended = {user: [] for user in users}, {user: [] for user in users}

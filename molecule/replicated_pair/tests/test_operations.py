@@ -11,9 +11,6 @@ from interruptions import at_task, interrupt
 from pairs import Load, assert_nothing_lost, await_equal, await_quiet, counted
 from topologies import inventory, single_server
 
-# Seconds between two messages of a load that goes on for minutes: each takes both nodes a tenth of a second.
-FOR_MINUTES = 0.5
-
 
 @pytest.fixture
 def pair(nodes, lab_is_whole):
@@ -42,7 +39,7 @@ def test_an_empty_node_in_the_place_of_a_dead_one_gets_its_mail_back(pair, clien
     emptied(dead)
     eventually(lambda: vip_holder().name == other.name, 20, "the VIP on the node that is left")
 
-    with Load(clients, users, pause=FOR_MINUTES) as load:
+    with Load(clients, users) as load:
         done = ansible("fill_node.yml", "-e", f"dovecot_new_node={dead.name}")
         assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"\d of \d users synchronised", done.stdout)
@@ -75,7 +72,7 @@ def test_a_single_server_gets_its_partner_while_it_serves_however_often_that_is_
         for _number in range(20):
             clients.deliver(user, host=single.address)
 
-    with Load(clients, users, host=single.address, pause=FOR_MINUTES) as load:
+    with Load(clients, users, host=single.address) as load:
         for task in ("Configure the backend", "Synchronise every user"):
             interrupt_the_filling(task)
             refused = ansible("site.yml")

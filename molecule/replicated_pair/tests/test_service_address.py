@@ -47,7 +47,7 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
     users = sorted(clients.passwords)
     eventually(lambda: vip_holder().name == preferred.name, 60, "the VIP on the preferred node")
 
-    with Load(clients, users) as load:
+    with Load(clients, users, pause=0.2) as load:
         time.sleep(2)
         fail(preferred, lab_node)
         eventually(lambda: vip_holder().name == other.name, 20, "the VIP's move to the partner")
@@ -94,7 +94,7 @@ def test_the_preferred_node_does_not_get_the_vip_while_it_lacks_mail(pair, clien
 def test_the_vip_stays_where_it_is_when_the_other_node_fails(pair, clients, vip_holder):
     preferred, other = pair
     users = sorted(clients.passwords)
-    with Load(clients, users) as load:
+    with Load(clients, users, pause=0.2) as load:
         other.run("systemctl stop dovecot")
         time.sleep(5)
         other.run("systemctl start dovecot")
