@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+from hypothesis import HealthCheck, settings
 
 from labtool import environment, paths
 
@@ -15,3 +16,7 @@ if AnsibleCollectionConfig.collection_finder is None:
     _AnsibleCollectionFinder(paths=[str(paths.COLLECTIONS)])._install()
 sys.path.insert(0, str(paths.COLLECTIONS))
 sys.path[:0] = [str(Path(__file__).with_name(folder)) for folder in ("playbooks", "plugins", "roles")]
+
+# They have the lowest priority while scenarios run: how long an example takes says nothing then.
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")
