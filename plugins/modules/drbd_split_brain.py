@@ -16,14 +16,8 @@ version_added: 0.1.0
 author: mailcluster.dovecot contributors (@mailcluster)
 extends_documentation_fragment:
   - mailcluster.dovecot.attributes
+  - mailcluster.dovecot.attributes.no_diff
   - mailcluster.dovecot.attributes.platform
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 options:
   step:
     description:
