@@ -1,7 +1,7 @@
 # Copyright: mailcluster.dovecot contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is on a block device, and who uses it. Nothing here writes to one."""
+"""What is on a block device, and who uses it. Nothing here writes to one but what is run by call."""
 
 from __future__ import annotations
 
@@ -140,3 +140,13 @@ def described(found: list[Signature]) -> str:
 
 def of(found: list[Signature], kind: str) -> Optional[Signature]:
     return next((entry for entry in found if entry["type"] == kind), None)
+
+
+def call(run: Run, *argv: str, **how: Any) -> str:
+    """What a program prints that works on devices. I(how): what else run_command takes."""
+    rc, out, err = run(list(argv), **how)
+    if rc != 0:
+        # drbdadm shows the whole command that failed, with the secret of the pair in it
+        lines = [line.strip() for line in (err.strip() or out.strip()).splitlines() if not line.startswith("Command '")]
+        raise Failure("'%s' failed: %s" % (" ".join(argv)[:200], " ".join(lines)[-300:] or "exit status %d" % rc))
+    return out

@@ -10,8 +10,9 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from typing import Optional, TypedDict
+from typing import Any, TypedDict
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._block_device import call
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._pacemaker import parse_drbd, read_proc
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Result, Run
@@ -127,13 +128,8 @@ class Copy:
                 % (needed >> 20, keep_in, free >> 20)
             )
 
-    def call(self, *argv: str, cwd: Optional[str] = None) -> str:
-        rc, out, err = self.run(list(argv), cwd=cwd)
-        if rc != 0:
-            # drbdadm shows the whole command that failed, with the secret of the pair in it
-            lines = [line.strip() for line in (err.strip() or out.strip()).splitlines() if not line.startswith("Command '")]
-            raise Failure("'%s' failed: %s" % (" ".join(argv[:3]), " ".join(lines)[-300:] or "exit status %d" % rc))
-        return out
+    def call(self, *argv: str, **how: Any) -> str:
+        return call(self.run, *argv, **how)
 
 
 def changed_files(top: str, since: float) -> Iterator[tuple[str, int]]:
