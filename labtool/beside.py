@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from threading import Semaphore
+from threading import Lock, get_ident
 
 from labtool import enclosure, kernel, lifecycle, nodes, paths, results, scenarios, turns
 from labtool.environment import link_collection
@@ -53,42 +53,53 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
             locked.enter_context(lock("test"))
             stack.enter_context(_prepared(min(jobs, len(with_nodes))))
         progress = stack.enter_context(Progress())
-        pools = [stack.enter_context(ThreadPoolExecutor(number)) for number in (1, os.cpu_count(), jobs, 1)]
-        making, computing, without_vms, with_vms = pools
-        # After an interruption, no further part starts.
+        making, computing, running = pools = [ThreadPoolExecutor(number) for number in (len(MADE) + 1, os.cpu_count(), jobs)]
         for pool in pools:
-            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            stack.enter_context(pool)
         kinds = {name: scenarios.kinds_of(name) for name in with_nodes}
         made = {kind: making.submit(_make, kind, progress) for kind in MADE if any(kind in some for some in kinds.values())}
-        making.submit(locked.close)
-        lanes = Lanes(jobs)
-        stack.callback(lanes.close)
-        ran = [
-            (with_vms if "vm" in kinds[name] else without_vms).submit(
-                _scenario, name, settings, progress, [made[kind] for kind in kinds[name]], lanes
-            )
-            if name in with_nodes
-            else computing.submit(_part, name, settings, progress)
-            for name in order
-        ]
-        return {result.part: result for result in (future.result() for future in ran)}
+        making.submit(_close_after, made.values(), locked)
+        queue = Queue(with_nodes, {name for name in with_nodes if "vm" in kinds[name]})
+        # After an interruption, no further part starts.
+        stack.callback(queue.clear)
+        for pool in pools:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+
+        def from_the_queue() -> list[Result]:
+            return [_scenario(name, settings, progress, [made[kind] for kind in kinds[name]]) for name in queue]
+
+        computed = [computing.submit(_part, name, settings, progress) for name in order if name not in known]
+        ran = [running.submit(from_the_queue) for _number in range(min(jobs, len(with_nodes)))]
+        results_of = [future.result() for future in computed] + [result for future in ran for result in future.result()]
+        return {result.part: result for result in results_of}
 
 
-class Lanes:
-    """Lets so many scenarios run at a time, until it is closed."""
+class Queue:
+    """Gives several takers one scenario after the other. One of them takes those with virtual machines, from the beginning: they
+    take longest together, because only one of them runs at a time."""
 
-    def __init__(self, number: int) -> None:
-        self.free, self.closed = Semaphore(number), False
+    def __init__(self, names: Collection[str], with_vms: Collection[str]) -> None:
+        self.left, self.with_vms, self.lock = list(names), with_vms, Lock()
+        self.taker: int | None = None  # the thread that takes those with virtual machines
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        with self.free:
-            if self.closed:
-                raise CancelledError
-            yield
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._next, None)
 
-    def close(self) -> None:
-        self.closed = True
+    def _next(self) -> str | None:
+        with self.lock:
+            mine = self.taker in (None, get_ident())
+            name = next((name for name in self.left if name in self.with_vms), None) if mine else None
+            if name:
+                self.taker = get_ident()
+            else:
+                name = next((name for name in self.left if name not in self.with_vms), None)
+            if name:
+                self.left.remove(name)
+            return name
+
+    def clear(self) -> None:
+        with self.lock:
+            self.left.clear()
 
 
 def _settings(order: list[str], *, again: bool) -> dict[str, str]:
@@ -113,7 +124,13 @@ def _prepared(at_once: int) -> Iterator[None]:
 
 def _make(kind: str, progress: Progress) -> bool:
     """Build the images for one kind of node, once for all scenarios."""
-    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext([]), os.environ, progress)
+    # High priority, because scenarios wait for it.
+    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext(["nice", "-n", "-5"]), os.environ, progress)
+
+
+def _close_after(made: Collection[Future[bool]], held: ExitStack) -> None:
+    wait(made)
+    held.close()
 
 
 def make_here(kind: str) -> int:
@@ -125,15 +142,11 @@ def make_here(kind: str) -> int:
     return 0
 
 
-def _scenario(
-    name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]], lanes: Lanes
-) -> Result:
+def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]]) -> Result:
     if not all(future.result() for future in needed):
         progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
-    # Not before the images are there: meanwhile the lane is another scenario's.
-    with lanes.one():
-        return _run_part(name, settings, progress, enclosure.opened(name))
+    return _run_part(name, settings, progress, enclosure.opened(name))
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
