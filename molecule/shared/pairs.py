@@ -22,7 +22,9 @@ for command in "mailbox status -F users 'guid uidvalidity uidnext' '*'" "mailbox
     echo "$rows"
 done
 homes=$(doveadm user -f home $(cat users)) || exit
-for home in $homes; do echo "scripts:" $(cd $home/sieve 2>/dev/null && sha1sum *.sieve); done
+for home in $homes; do
+    echo "scripts:" $(cd $home && readlink .dovecot.sieve; cd sieve 2>/dev/null && sha1sum *.sieve)
+done
 rm -r "$PWD"
 """
 
