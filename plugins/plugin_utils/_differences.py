@@ -21,6 +21,7 @@ OF_ALL = (
     "dovecot_health_ports",
     "dovecot_ring_port",
     "dovecot_doveadm_port",
+    "dovecot_dsync_port",
     "dovecot_agent_port",
     "dovecot_sasl_port",
     "dovecot_allow_routed",

@@ -320,6 +320,10 @@ def check_directors(topology: Topology, vars: Variables, **_rest: Any) -> Iterat
             )
 
 
+# Not of a service that clients use.
+NODE_PORTS = ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_dsync_port", "dovecot_agent_port", "dovecot_sasl_port")
+
+
 def check_ports(values: Mapping[str, Variables], **_rest: Any) -> Iterator[str]:
     told: set[tuple[str, str]] = set()
     for host in values.values():
@@ -328,10 +332,7 @@ def check_ports(values: Mapping[str, Variables], **_rest: Any) -> Iterator[str]:
             for variable in _services.PORTS
             for service, port in _services.served(host.get(variable) or {}, host["dovecot_protocols"]).items()
         ]
-        services += [
-            (host.get(variable), variable)
-            for variable in ("dovecot_ring_port", "dovecot_doveadm_port", "dovecot_agent_port", "dovecot_sasl_port")
-        ]
+        services += [(host.get(variable), variable) for variable in NODE_PORTS]
         seen: dict[int | None, str] = {}
         for port, name in services:
             other = seen.setdefault(port, name)

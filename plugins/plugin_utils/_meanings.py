@@ -356,6 +356,7 @@ CHECKS: dict[str, Check] = {
     "dovecot_health_ports": ports,
     "dovecot_ring_port": port_number,
     "dovecot_doveadm_port": port_number,
+    "dovecot_dsync_port": port_number,
     "dovecot_agent_port": port_number,
     "dovecot_sasl_port": between(0, 65535, "a port, or 0 for none"),
     "dovecot_doveadm_password": secret,

@@ -8,7 +8,7 @@ import socket
 import pytest
 from clients import eventually
 
-RING, DOVEADM, AGENT = 9090, 12345, 12346
+RING, DOVEADM, DSYNC, AGENT = 9090, 12345, 12347, 12346
 PROXIED = (10143, 10993, 10110, 10995, 10024, 14190)
 HEALTH = (11143, 11993, 11110, 11995, 11024, 11190)
 
@@ -28,7 +28,7 @@ def test_director_ports_are_closed_from_outside(port, nodes):
         assert not is_open(node.address, port), f"{node.name} answers on {port}"
 
 
-@pytest.mark.parametrize("port", (DOVEADM, AGENT, HEALTH[0]))
+@pytest.mark.parametrize("port", (DOVEADM, DSYNC, AGENT, HEALTH[0]))
 def test_backend_ports_are_closed_from_outside(port, nodes):
     for node in nodes.of("dovecot_backends"):
         assert str(port) in node.run("ss -ltnH"), f"nothing listens on {port} of {node.name}, the test proves nothing"
@@ -49,8 +49,10 @@ def test_the_cluster_itself_gets_through(nodes):
     balancer = nodes.of("dovecot_loadbalancers")[0]
     for port in PROXIED + HEALTH:
         assert balancer.host.addr(one.address).port(port).is_reachable
+    director = one
     one, other = nodes.pair_of("a")
-    assert one.host.addr(other.address).port(DOVEADM).is_reachable
+    assert one.host.addr(other.address).port(DSYNC).is_reachable
+    assert director.host.addr(one.address).port(DOVEADM).is_reachable
 
 
 def test_other_tables_are_left_alone(nodes):

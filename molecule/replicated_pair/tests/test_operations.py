@@ -103,7 +103,7 @@ def test_what_was_filled_before_the_machine_was_emptied_again_does_not_count(sin
 
 def test_a_failure_on_one_node_ends_the_filling_before_clients_come_in(single, pair, clients, ansible):
     users = sorted(clients.passwords)
-    pair[1].run("systemd-run --unit=squatter python3 -m http.server 12345")
+    pair[1].run("systemd-run --unit=squatter python3 -m http.server 12347")
     try:
         done = ansible("fill_node.yml", "-e", "dovecot_new_node=mail2")
     finally:
@@ -223,7 +223,7 @@ def test_with_tcps_the_nodes_talk_by_tls(pair, clients, ansible, lab):
     try:
         assert done.returncode == 0, done.stdout[-3000:]
         for node, partner in (pair, pair[::-1]):
-            greeting = node.run(f"echo | openssl s_client -connect {partner.address}:12345 2>/dev/null | grep -c 'BEGIN CERT'")
+            greeting = node.run(f"echo | openssl s_client -connect {partner.address}:12347 2>/dev/null | grep -c 'BEGIN CERT'")
             assert greeting.strip() == "1"
         for node in pair:
             clients.deliver(users[0], host=node.address)

@@ -70,7 +70,7 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
 @pytest.fixture
 def dsync_cut(pair):
     """Cuts dsync between the nodes, and nothing else; a function that mends it, at the end of the test at the latest."""
-    with cut_off(pair, "tcp dport 12345") as fix:
+    with cut_off(pair, "tcp dport 12347") as fix:
         yield fix
 
 

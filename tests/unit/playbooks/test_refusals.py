@@ -434,8 +434,8 @@ PAIR_REFUSALS = {
         ["dovecot_replication_ca: (value not shown) has a private key in it", "keep its key away from the nodes"],
     ),
     "a partner given by hand": (
-        variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12345"}}),
-        ["dovecot_settings: mail_replica (tcp:192.0.2.99:12345) of mail1, mail2", "follows from the inventory alone: remove it"],
+        variables(dovecot_settings={"plugin": {"mail_replica": "tcp:192.0.2.99:12347"}}),
+        ["dovecot_settings: mail_replica (tcp:192.0.2.99:12347) of mail1, mail2", "follows from the inventory alone: remove it"],
     ),
 }
 

@@ -14,7 +14,7 @@ def program():
 
 
 def settings(program, share=0):
-    return program.Settings(spread=0, share=share, parameters=["-d", "-N"], partner="198.51.100.32:12345")
+    return program.Settings(spread=0, share=share, parameters=["-d", "-N"], partner="198.51.100.32:12347")
 
 
 class Node:

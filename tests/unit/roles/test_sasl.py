@@ -117,6 +117,7 @@ def firewall(sasl):
         dovecot_sasl_port=12325,
         dovecot_ring_port=9090,
         dovecot_doveadm_port=12345,
+        dovecot_dsync_port=12347,
         dovecot_agent_port=12346,
         dovecot_ports={"lmtp": 24},
         __dovecot_proxy_protocol_ports={"lmtp": 10024},

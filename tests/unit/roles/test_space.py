@@ -27,7 +27,7 @@ def space(program, tmp_path):
             address="198.51.100.31",
             port=12346,
             partner="198.51.100.32",
-            dsync_port=12345,
+            dsync_port=12347,
             gate=str(tmp_path / "gate"),
         )
     )
@@ -84,8 +84,8 @@ def test_dsync_is_cut_off_in_both_directions_and_let_through_again(program, monk
     told = []
     monkeypatch.setattr(program.subprocess, "run", lambda _argv, **options: told.append(options["input"]))
     for low in (True, False):
-        program.cut_off("198.51.100.32", 12345, low=low)
-    assert "ip saddr 198.51.100.32 tcp dport 12345 reject" in told[0] and "ip daddr 198.51.100.32" in told[0]
+        program.cut_off("198.51.100.32", 12347, low=low)
+    assert "ip saddr 198.51.100.32 tcp dport 12347 reject" in told[0] and "ip daddr 198.51.100.32" in told[0]
     assert told[1].splitlines() == ["table inet mailcluster_dovecot_space", "delete table inet mailcluster_dovecot_space"]
 
 
