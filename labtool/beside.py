@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock, get_ident
 
-from labtool import enclosure, kernel, lifecycle, nodes, paths, results, scenarios, turns
+from labtool import enclosure, kernel, lifecycle, nodes, paths, results, scenarios
 from labtool.environment import link_collection
 from labtool.progress import Progress
 from labtool.results import FAILED, PASSED, Result
@@ -24,9 +24,9 @@ LONGEST = (
     *("partitioned_implicit", "chaos"),
     *("unit", "cores", "sanity"),
 )
-# A scenario keeps half a core busy, or two cores with virtual machines, of which therefore only one runs at a time. Running more
-# at once saves a few minutes of forty, but their tests would slow each other down.
-SCENARIOS_OF_A_CORE = 1
+# A scenario keeps a core busy for two thirds of the time, and waits otherwise. One with virtual machines can keep two cores busy,
+# of which therefore only one runs at a time.
+MORE_THAN_CORES = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
 # Environment variable: by part, the names of the tests that failed. Only these are run.
 AGAIN = "LAB_TEST_AGAIN"
@@ -36,7 +36,7 @@ MADE = {"container": "images of containers", "vm": "kernel and disk of virtual m
 def how_many_at_once() -> int:
     """How many scenarios this machine can run in parallel."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min((os.cpu_count() or 1) * SCENARIOS_OF_A_CORE, memory // MEMORY_OF_A_SCENARIO))
+    return max(1, min((os.cpu_count() or 1) + MORE_THAN_CORES, memory // MEMORY_OF_A_SCENARIO))
 
 
 def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
@@ -104,12 +104,7 @@ class Queue:
 
 def _settings(order: list[str], *, again: bool) -> dict[str, str]:
     """The environment variables that all parts get."""
-    meeting = paths.LAB / "turns"
-    meeting.mkdir(exist_ok=True)
-    settings = {turns.PLACE: str(meeting)}
-    if again:
-        settings[AGAIN] = json.dumps({name: [test for test, _reason in results.failures(name)] for name in order})
-    return settings
+    return {AGAIN: json.dumps({name: [test for test, _reason in results.failures(name)] for name in order})} if again else {}
 
 
 @contextmanager

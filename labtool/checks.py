@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labtool import beside, cores, enclosure, inventory, paths, processes, results, sanity, scenarios, turns, yaml_shell
+from labtool import beside, cores, enclosure, inventory, paths, processes, results, sanity, scenarios, yaml_shell
 from labtool.environment import environment
 from labtool.results import FAILED, LEFT_OUT, PASSED, Result
 from labtool.system import LabError, say, stream, try_lock
@@ -198,10 +198,9 @@ def scenario(name: str) -> bool:
     """Create, converge, converge again, check mode, verify, destroy."""
     scenarios.refuse_incomplete(name)
     command = ["molecule", "--base-config", ".config/molecule/config.yml", "test", "--scenario-name", name]
-    with turns.until_tests_begin() as holder:
-        # By default, Molecule keeps its state in the home directory, where checkouts of the same name would share it.
-        state = {
-            "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
-            "PYTEST_ADDOPTS": f"--junit-xml={results.report_of(name)}",
-        }
-        return stream(command, env=_environment() | state | holder, cwd=paths.ROOT) == 0
+    # By default, Molecule keeps its state in the home directory, where checkouts of the same name would share it.
+    state = {
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(paths.LAB / "molecule" / name),
+        "PYTEST_ADDOPTS": f"--junit-xml={results.report_of(name)}",
+    }
+    return stream(command, env=_environment() | state, cwd=paths.ROOT) == 0

@@ -11,14 +11,14 @@ from pathlib import Path
 from labtool import paths
 
 
-def _pids() -> Iterator[int]:
+def pids() -> Iterator[int]:
     return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
-def _own_pids() -> Iterator[int]:
+def _own() -> Iterator[int]:
     """Without those in containers, and those in enclosures, which look the same but belong to someone else."""
     own = os.readlink("/proc/self/ns/pid")
-    for pid in _pids():
+    for pid in pids():
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{pid}/ns/pid") == own:
                 yield pid
@@ -26,7 +26,7 @@ def _own_pids() -> Iterator[int]:
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:
     """The lab's processes and their command lines. A process that ends meanwhile is skipped."""
-    for pid in _own_pids():
+    for pid in _own():
         with contextlib.suppress(OSError):
             yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
 
@@ -51,7 +51,7 @@ def contained(containers: set[str]) -> list[int]:
     """The processes of these containers. Their cgroup contains the id, even if the monitor and the state are gone."""
     marks = [f"libpod-{container}" for container in containers]
     found = []
-    for pid in _pids() if marks else ():
+    for pid in pids() if marks else ():
         with contextlib.suppress(OSError):
             groups = Path(f"/proc/{pid}/cgroup").read_text()
             if any(mark in groups for mark in marks):
@@ -62,7 +62,7 @@ def contained(containers: set[str]) -> list[int]:
 def cpu_seconds() -> float:
     """The processor time of this lab's processes, and of their children that have ended."""
     ticks = 0
-    for pid in _pids():
+    for pid in pids():
         with contextlib.suppress(OSError):
             # The fields of proc(5) after the name, which is in parentheses and may contain anything.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

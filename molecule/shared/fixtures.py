@@ -8,14 +8,14 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 import testinfra
 from clients import Clients, eventually
 
-from labtool import processes, turns
+from labtool import priority, processes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTROL_SOCKETS = "/run/mailcluster-lab/cp"  # as labtool/paths.py has it
@@ -273,13 +273,11 @@ def module(lab):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: measures how long something takes; no scenario does anything meanwhile")
-    turns.tests_begin()
+    config.addinivalue_line("markers", "first: measures how long something takes; its scenario comes first meanwhile")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Last those that wait for the other scenarios; and those alone that ./lab test --failed names, if it names any."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+    """Only those that ./lab test --failed names, if it names any."""
     again = json.loads(os.environ.get("LAB_TEST_AGAIN", "{}")).get(os.environ.get("MOLECULE_SCENARIO_NAME"))
     named = [item for item in items if f"{item.path.stem}::{item.name}" in again] if again else []
     if named:
@@ -292,7 +290,7 @@ COMPUTED = {}  # CPU seconds by test
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    with turns.alone() if item.get_closest_marker("alone") else turns.among_others():
+    with priority.first() if item.get_closest_marker("first") else nullcontext():
         before = processes.cpu_seconds()
         try:
             return (yield)

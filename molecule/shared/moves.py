@@ -24,7 +24,7 @@ def move(ansible, user, partition, *more):
 def assert_moved(clients, nodes, ansible, user, home, partition, entry, more=()):
     """Moves the user under load; nothing is lost or doubled, and the new home alone is asked afterwards.
 
-    How long users wait is how long the playbook takes: for tests that are alone.
+    How long users wait is how long the playbook takes: for tests that are first.
     """
     target = f"{partition}1"
     before = [clients.deliver(user, host=entry).strip("<>") for _number in range(20)]

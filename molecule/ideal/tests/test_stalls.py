@@ -37,7 +37,7 @@ class Load:
 
 
 # a partition each: after a failure the partner may be slow for a minute (dovecot_director_monitor_hold)
-@pytest.mark.alone
+@pytest.mark.first
 @pytest.mark.parametrize(("how", "partition", "other"), [("the node dies", "a", "b"), ("dovecot hangs", "b", "a")])
 def test_a_backend_that_fails_holds_up_deliveries_for_less_than_ten_seconds(
     how, partition, other, nodes, lab_node, lab_is_whole, clients, users

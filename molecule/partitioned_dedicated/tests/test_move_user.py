@@ -8,7 +8,7 @@ import pytest
 from moves import assert_moved, move
 
 
-@pytest.mark.alone
+@pytest.mark.first
 def test_a_user_of_the_directory_moves_under_load(clients, nodes, ansible):
     user = "carol@example.org"
     assert_moved(clients, nodes, ansible, user, "b1", "c", clients.vip)

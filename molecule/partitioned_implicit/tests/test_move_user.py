@@ -26,7 +26,7 @@ def homes(nodes):
     return home, "b" if home == "a1" else "a"
 
 
-@pytest.mark.alone
+@pytest.mark.first
 @pytest.mark.parametrize("entry", ["a1", "c1"])
 def test_nothing_is_lost_or_doubled_when_a_user_moves_under_load(entry, homes, clients, nodes, ansible):
     home, partition = homes

@@ -94,7 +94,7 @@ async def many_sessions(clients, sources, users):
         await sessions.close()
 
 
-@pytest.mark.alone
+@pytest.mark.first
 @pytest.mark.usefixtures("files")
 def test_two_thousand_sessions_hear_of_new_mail(nodes, clients, vip_holder, lab_is_whole, second_address):
     eventually(lab_is_whole, 60, "a whole pair", interval=1)

@@ -39,7 +39,7 @@ def test_a_pair_that_nobody_uses_logs_nothing(pair):
     assert said_while_idle(pair) == {}
 
 
-@pytest.mark.alone
+@pytest.mark.first
 @pytest.mark.parametrize("how", WAYS)
 def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clients, vip_holder, lab_node):
     preferred, other = pair
