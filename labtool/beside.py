@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock, get_ident
@@ -28,6 +28,11 @@ LONGEST = (
 # of which therefore only one runs at a time.
 MORE_THAN_CORES = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
+# Images, for which scenarios wait; and scenarios with virtual machines, which take longest together, and where each time limit of
+# Pacemaker has to do for a machine that takes ten times longer to start a process.
+SOONER = ("nice", "-n", "-5")
+# What only computes, and must not disturb measurements.
+LATER = ("nice", "-n", "10")
 # Environment variable: by part, the names of the tests that failed. Only these are run.
 AGAIN = "LAB_TEST_AGAIN"
 MADE = {"container": "images of containers", "vm": "kernel and disk of virtual machines"}
@@ -119,8 +124,7 @@ def _prepared(at_once: int) -> Iterator[None]:
 
 def _make(kind: str, progress: Progress) -> bool:
     """Build the images for one kind of node, once for all scenarios."""
-    # High priority, because scenarios wait for it.
-    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext(["nice", "-n", "-5"]), os.environ, progress)
+    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext([*SOONER]), os.environ, progress)
 
 
 def _close_after(made: Collection[Future[bool]], held: ExitStack) -> None:
@@ -141,12 +145,18 @@ def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed
     if not all(future.result() for future in needed):
         progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
-    return _run_part(name, settings, progress, enclosure.opened(name))
+    priority = SOONER if "vm" in scenarios.kinds_of(name) else ()
+    return _run_part(name, settings, progress, _with_priority(priority, enclosure.opened(name)))
+
+
+@contextmanager
+def _with_priority(priority: Sequence[str], around: AbstractContextManager[list[str]]) -> Iterator[list[str]]:
+    with around as words:
+        yield [*priority, *words]
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
-    # Low priority: these parts only compute, and must not disturb measurements.
-    return _run_part(name, settings, progress, nullcontext(["nice", "-n", "10"]))
+    return _run_part(name, settings, progress, nullcontext([*LATER]))
 
 
 def _run_part(name: str, settings: Mapping[str, str], progress: Progress, around: AbstractContextManager[list[str]]) -> Result:
