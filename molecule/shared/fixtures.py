@@ -15,7 +15,7 @@ import pytest
 import testinfra
 from clients import Clients, eventually
 
-from labtool import priority, processes
+from labtool import priority, processes, vm
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTROL_SOCKETS = "/run/mailcluster-lab/cp"  # as labtool/paths.py has it
@@ -121,11 +121,20 @@ def vip_holder(lab, nodes):
 
 
 def whole_of(lab, nodes):
-    """A function that tells whether every node is up and in its place; what ./lab status judges, in a fraction of its time."""
+    """A function that tells whether every node is up and in its place; what ./lab status judges, in a fraction of its time.
+
+    Who waits for it asks often. So it asks the node first that was not well the last time, and the others only if it is now.
+    """
+    unwell = []
 
     def whole():
+        while unwell:
+            assert_well(unwell[-1])
+            unwell.pop()
         with ThreadPoolExecutor() as pool:
-            addresses = "".join(pool.map(assert_well, nodes.values()))
+            looks = {node.name: pool.submit(assert_well, node) for node in nodes.values()}
+        unwell.extend(nodes[name] for name, look in looks.items() if look.exception())
+        addresses = "".join(look.result() for look in looks.values())
         assert not lab["vip"] or f" {lab['vip']}/" in addresses, "nobody holds the VIP"
         return True
 
@@ -305,15 +314,20 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"{seconds:.0f}s {name}")
 
 
+def console(node):
+    file = vm.console(node.name)
+    return "\n".join(file.read_text(errors="replace").splitlines()[-20:]) if file.exists() else ""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test brings the last words of every Dovecot, haproxy and keepalived along."""
+    """A failed test brings the last words of every Dovecot, haproxy and keepalived along, or those of a machine's kernel."""
     report = yield
-    if report.when == "call" and report.failed and "nodes" in item.funcargs:
+    if report.when in ("setup", "call") and report.failed and "nodes" in item.funcargs:
         for node in item.funcargs["nodes"].values():
             try:
                 log = node.host.run("journalctl -u dovecot -u haproxy -u keepalived -n 12 --no-pager -o short-precise")
                 report.sections.append((f"journal of {node.name}", log.stdout))
             except RuntimeError as error:  # the node is dead, which may be the reason
-                report.sections.append((f"journal of {node.name}", f"not readable: {error}"))
+                report.sections.append((f"journal of {node.name}", f"not readable: {error}\n{console(node)}"))
     return report
