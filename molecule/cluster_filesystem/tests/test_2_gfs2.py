@@ -8,8 +8,10 @@ from filesystems import assert_mounted, assert_two_at_once_lose_nothing, deploy_
 
 DISK = "/dev/ubdb"
 SETTINGS = {"mmap_disable": "yes", "lock_method": "fcntl", "mail_fsync": "optimized"}
+# A node that a busy machine holds up for some seconds is not lost: dlm has both nodes end, when they find each other again.
 COROSYNC = """totem {{
   version: 2
+  token: 20000
   cluster_name: gfs
   transport: udpu
 }}
