@@ -246,7 +246,7 @@ def run_playbook(playbook, *args):
         [CHECKOUT / "lab", "run", "ansible-playbook", CHECKOUT / "playbooks" / playbook, *args],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
