@@ -30,7 +30,7 @@ MORE_THAN_CORES = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
 # Images, for which scenarios wait; and scenarios with virtual machines, which take longest together, and where each time limit of
 # Pacemaker has to do for a machine that takes ten times longer to start a process.
-SOONER = ("nice", "-n", "-5")
+SOONER = ("nice", "-n", "-15")
 # What only computes, and must not disturb measurements.
 LATER = ("nice", "-n", "10")
 # Environment variable: by part, the names of the tests that failed. Only these are run.

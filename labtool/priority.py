@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from labtool import enclosure, processes
 
-PLAIN, FIRST = 0, -10  # priorities of the scheduler
+PLAIN, FIRST = 0, -20  # priorities of the scheduler
 
 
 @contextlib.contextmanager
