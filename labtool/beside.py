@@ -30,9 +30,9 @@ MORE_THAN_CORES = 1
 MEMORY_OF_A_SCENARIO = 4 << 30
 # Images, for which scenarios wait; and scenarios with virtual machines, which take longest together, and where each time limit of
 # Pacemaker has to do for a machine that takes ten times longer to start a process.
-SOONER = ("nice", "-n", "-15")
+SOONER = ["nice", "-n", "-15"]
 # What only computes, and must not disturb measurements.
-LATER = ("nice", "-n", "10")
+LATER = ["nice", "-n", "10"]
 # Environment variable: by part, the names of the tests that failed. Only these are run.
 AGAIN = "LAB_TEST_AGAIN"
 MADE = {"container": "images of containers", "vm": "kernel and disk of virtual machines"}
@@ -71,7 +71,7 @@ def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
 
         def from_the_queue() -> list[Result]:
-            return [_scenario(name, settings, progress, [made[kind] for kind in kinds[name]]) for name in queue]
+            return [_scenario(name, kinds[name], settings, progress, made) for name in queue]
 
         computed = [computing.submit(_part, name, settings, progress) for name in order if name not in known]
         ran = [running.submit(from_the_queue) for _number in range(min(jobs, len(with_nodes)))]
@@ -124,7 +124,7 @@ def _prepared(at_once: int) -> Iterator[None]:
 
 def _make(kind: str, progress: Progress) -> bool:
     """Build the images for one kind of node, once for all scenarios."""
-    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext([*SOONER]), os.environ, progress)
+    return _in_a_process(MADE[kind], f"beside.make_here({kind!r})", nullcontext(SOONER), os.environ, progress)
 
 
 def _close_after(made: Collection[Future[bool]], held: ExitStack) -> None:
@@ -141,11 +141,13 @@ def make_here(kind: str) -> int:
     return 0
 
 
-def _scenario(name: str, settings: Mapping[str, str], progress: Progress, needed: Collection[Future[bool]]) -> Result:
-    if not all(future.result() for future in needed):
+def _scenario(
+    name: str, kinds: Collection[str], settings: Mapping[str, str], progress: Progress, made: Mapping[str, Future[bool]]
+) -> Result:
+    if not all(made[kind].result() for kind in kinds):
         progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
-    priority = SOONER if "vm" in scenarios.kinds_of(name) else ()
+    priority = SOONER if "vm" in kinds else []
     return _run_part(name, settings, progress, _with_priority(priority, enclosure.opened(name)))
 
 
@@ -156,7 +158,7 @@ def _with_priority(priority: Sequence[str], around: AbstractContextManager[list[
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
-    return _run_part(name, settings, progress, nullcontext([*LATER]))
+    return _run_part(name, settings, progress, nullcontext(LATER))
 
 
 def _run_part(name: str, settings: Mapping[str, str], progress: Progress, around: AbstractContextManager[list[str]]) -> Result:
