@@ -159,12 +159,13 @@ class Load(Workers):
     """A mail server that delivers by LMTP and tries again like a queue, and an IMAP client that appends and reads.
 
     I(pause): seconds between two messages of each; at 0.2 the replication of a pair takes half of a core.
+    I(timeout): seconds for which a client waits for an answer, before it tries again.
     Afterwards delivered and appended have what the servers took, by user; retried are those of them that were
     handed over more than once, since an answer may have been lost: only those may be there twice.
     """
 
-    def __init__(self, clients, users, host=None, pause=0.5):
-        self.clients, self.users, self.host, self.pause = clients, users, host, pause
+    def __init__(self, clients, users, host=None, pause=0.5, timeout=3):
+        self.clients, self.users, self.host, self.pause, self.timeout = clients, users, host, pause, timeout
         self.word = uuid.uuid4().hex
         self.delivered, self.appended = {user: [] for user in users}, {user: [] for user in users}
         self.retried, self.refused = set(), []
@@ -196,14 +197,14 @@ class Load(Workers):
 
     def _deliver(self):
         def lmtp(user, name):
-            self.clients.deliver(user, host=self.host, message_id=name, timeout=3)
+            self.clients.deliver(user, host=self.host, message_id=name, timeout=self.timeout)
             self.delivered[user].append(name)
 
         self._repeat(lmtp)
 
     def _append(self):
         def imap(user, name):
-            with self.clients.imap(user, host=self.host, timeout=3) as connection:
+            with self.clients.imap(user, host=self.host, timeout=self.timeout) as connection:
                 must(connection.append("INBOX", None, None, f"Message-ID: <{name}>\r\nSubject: load\r\n\r\nx\r\n".encode()))
                 self.appended[user].append(name)
                 must(connection.search(None, "ALL"))
