@@ -1,7 +1,7 @@
 """Nodes that are virtual machines, for what needs its own kernel.
 
 The kernel is User Mode Linux, a group of ordinary processes. Nothing is emulated, and KVM is not needed. But starting a process
-is slow: 26 ms instead of 3.
+is slow: 20 ms instead of 3.
 """
 
 from __future__ import annotations
@@ -71,9 +71,17 @@ def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_ke
     mtu = network.current_mtu()
     _plug_in(tap(node.address), mtu)
     arguments = kernel_arguments(cluster, node, public_key, mtu, network.nameservers())
-    made = Machine(node.name, str(paths.ROOT), cluster.variant, fingerprint, command(node, Path(image), arguments))
+    words = [*bound(node), *command(node, Path(image), arguments)]
+    made = Machine(node.name, str(paths.ROOT), cluster.variant, fingerprint, words)
     _record(made)
     start(made)
+
+
+def bound(node: Node) -> list[str]:
+    """What comes before a machine's command, to bind it to one processor. Its processes take turns at each call to its kernel: on
+    one processor, that takes half of the time that it takes on several."""
+    cores = sorted(os.sched_getaffinity(0))
+    return ["taskset", "--cpu-list", str(cores[int(ipaddress.IPv4Address(node.address)) % len(cores)])]
 
 
 def disk_file(node: Node, disk: Disk) -> Path:

@@ -67,6 +67,12 @@ def test_the_command_line_names_kernel_disk_network_and_who_it_is():
     assert words[-2:] == ["rw", "lab.name=nfs1"]
 
 
+def test_machines_whose_addresses_follow_each_other_are_bound_to_different_processors(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {2, 3})
+    words = [vm.bound(Node(f"a{number}", f"198.51.100.{number}", (), None, "vm")) for number in (31, 32, 33)]
+    assert words == [["taskset", "--cpu-list", core] for core in ("3", "2", "3")]
+
+
 def test_disks_come_after_the_root_disk_in_their_order_and_a_shared_one_is_shared():
     disks = (Disk("disk1", "1G", False), Disk("san", "2G", True))
     words = vm.command(Node("a1", "198.51.100.31", (), None, "vm", disks), Path("/images/1"), [])
