@@ -56,7 +56,7 @@ class Pair:
 @contextmanager
 def under_load(pair, clients, users):
     """Mail comes and is read all the time; at the end all that was acknowledged is there, on the active node."""
-    with Load(clients, users, pause=0.1) as load:
+    with Load(clients, users, pause=0.3) as load:
         eventually(lambda: min(len(load.all_of(user)) for user in users) >= UP, 30, "load")
         yield load
         done = {user: len(load.all_of(user)) for user in users}
