@@ -86,8 +86,7 @@ def made(path: str = MADE) -> Made:
     except ValueError as error:
         raise Failure(
             "%s is damaged (%s): it tells which device this collection has made; write it again as docs/active_passive.md tells, "
-            "or "
-            "remove it if the device is empty" % (path, error)
+            "or remove it if the device is empty" % (path, error)
         ) from error
 
 

@@ -119,8 +119,7 @@ class MailDevice:
         if not any(entry["uuid"] == self.params["uuid"] for entry in found):
             raise Failure(
                 "%s does not have the file system %s that the other node has there (found: %s): it is another LUN. Give both "
-                "nodes the "
-                "same" % (self.params["device"], self.params["uuid"], _block_device.described(found) or "nothing")
+                "nodes the same" % (self.params["device"], self.params["uuid"], _block_device.described(found) or "nothing")
             )
         if self.known.get("uuid") != self.params["uuid"] and not self.check_mode:
             self.note({"uuid": self.params["uuid"]})
@@ -137,8 +136,7 @@ class MailDevice:
         if own != "Inconsistent" or generations[0] != JUST_CREATED or peer not in ("Inconsistent", "DUnknown"):
             raise Failure(
                 "DRBD has data on %s (%s here, %s on the other node), so nothing was made: see docs/active_passive.md, The "
-                "storage "
-                "cannot be made" % (self.params["device"], own, peer)
+                "storage cannot be made" % (self.params["device"], own, peer)
             )
         self.done.append("the first data of DRBD, which the other node gets from here")
         self.call("drbdadm", "primary", "--force", self.params["resource"])
@@ -211,8 +209,7 @@ class MailDevice:
         if found:
             raise Failure(
                 "%s is not empty, it has %s: nothing was made. If nobody needs that any more, empty it with 'wipefs --all %s', "
-                "and run "
-                "again" % (device, _block_device.described(list(found)), device)
+                "and run again" % (device, _block_device.described(list(found)), device)
             )
 
     def signatures(self, device: str) -> list[Signature]:

@@ -238,8 +238,7 @@ def _problems(state: State, expected: Mapping[str, Any]) -> Iterator[str]:
         if entry["id"].startswith("fence-") and (stopped or entry["failed"]):
             yield (
                 "the fence device %s does not answer, so that node cannot be switched off: check it with stonith_admin "
-                "--history, then "
-                "crm_resource --cleanup --resource %s" % (entry["id"], entry["id"])
+                "--history, then crm_resource --cleanup --resource %s" % (entry["id"], entry["id"])
             )
     if expected["fencing"] and not state["fencing"]:
         yield "fencing is switched off in Pacemaker: run playbooks/site.yml"

@@ -130,8 +130,7 @@ def _size(partition: str, names: Sequence[str], pair: Sequence[str]) -> Iterator
         yield (
             f"dovecot_partition: partition '{partition}' in {GROUP} has {len(names)} node{'s' if len(names) > 1 else ''} "
             f"({', '.join(names)}{detail}), but exactly two are needed, one of which serves: add or remove nodes, or give "
-            f"another "
-            f"pair a partition of its own"
+            "another pair a partition of its own"
         )
 
 
@@ -186,8 +185,7 @@ def _storage(partition: str, pair: Declared) -> Iterator[str]:
     elif pair["storage"] == "lun" and re.match(r"/dev/(sd|nvme)[a-z0-9]+\Z", pair["device"]):
         yield (
             f"{PREFIX}device: '{pair['device']}' of partition '{partition}' is a name that may be another disk's after a "
-            f"restart: "
-            f"use the one in /dev/disk/by-id"
+            "restart: use the one in /dev/disk/by-id"
         )
 
 
@@ -223,8 +221,7 @@ def _fencing(name: str, pair: Declared) -> Iterator[str]:
         if pair["storage"] == "lun":
             yield (
                 f"{variable}: of {name} is 'none', but nothing else keeps two nodes from mounting one LUN at once, which "
-                f"destroys the "
-                f"file system: name an agent"
+                "destroys the file system: name an agent"
             )
         elif fencing["accepted"] != WITHOUT_FENCING:
             yield (
@@ -239,14 +236,12 @@ def _fencing(name: str, pair: Declared) -> Iterator[str]:
     if agent == "fence_sbd":
         yield (
             f"{variable}: fence_sbd of {name} needs a daemon and a watchdog, which this release does not set up: use an agent "
-            f"that "
-            f"reaches the node's BMC, its power supply or its hypervisor"
+            "that reaches the node's BMC, its power supply or its hypervisor"
         )
     if agent in OF_DISKS:
         yield (
             f"{variable}: {agent} of {name} takes the disk away, but a node that is cut off goes on with its service address: "
-            f"use "
-            f"an agent that switches the node off"
+            "use an agent that switches the node off"
         )
 
 

@@ -36,8 +36,7 @@ def _obstacles(
     if pairs:
         yield (
             "dovecot_active_passive: %s, of which one node has no Dovecot at any time, so that this playbook cannot ask all "
-            "backends, "
-            "nothing was changed: move the user's mail by hand (doveadm backup)" % ", ".join(pairs)
+            "backends, nothing was changed: move the user's mail by hand (doveadm backup)" % ", ".join(pairs)
         )
     if not user:
         yield "dovecot_move_user: not set, nothing was changed: give -e dovecot_move_user=NAME"

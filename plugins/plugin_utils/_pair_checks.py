@@ -41,8 +41,7 @@ def _hidden_mail(name: str, node: Facts) -> Iterator[str]:
     if node["has_mail"]:
         yield (
             f"{name}: has mail on its own disk where the pair's file system is to be mounted, which would hide it: move it away, "
-            f"and "
-            f"copy it to the pair's storage afterwards (docs/active_passive.md, From a single server)"
+            "and copy it to the pair's storage afterwards (docs/active_passive.md, From a single server)"
         )
 
 
@@ -72,8 +71,7 @@ def _both(pair: list[str], nodes: Mapping[str, Facts], pairs: Mapping[str, Decla
     if new and away:
         yield (
             f"{new[0]}: has no mail of the pair yet, and {away[0]} was not reached, which may have it: run for both nodes at "
-            f"once, "
-            f"nothing is made for one of them alone"
+            "once, nothing is made for one of them alone"
         )
     sizes = {name: device["size"] for name, device in devices.items()}
     if new and len(set(sizes.values())) > 1:

@@ -26,5 +26,7 @@ print(priorities())
 
 def test_a_test_that_measures_comes_first_with_its_nodes_and_what_they_start():
     inside = ["unshare", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child", sys.executable, "-c", PROGRAM]
-    done = subprocess.run(inside, env=os.environ | {"LAB_ENCLOSED": "yes"}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        inside, env=os.environ | {"LAB_ENCLOSED": "yes"}, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.splitlines() == ["[-20, -20, 10, -20]", "[0, 0, 10, 0]"], done.stderr
