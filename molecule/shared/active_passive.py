@@ -22,32 +22,33 @@ class Pair:
         return next(other for other in self.nodes if other is not node)
 
     def state(self, node):
-        """What crm_mon tells on a node."""
-        return node.run("crm_mon --one-shot --inactive")
+        """What Pacemaker and DRBD tell on a node, in one look, since each costs a machine a third of a second."""
+        return node.host.run("crm_mon --one-shot --inactive && cat /proc/drbd").stdout
+
+    def look(self):
+        """The node with the whole service, as the cluster itself has it, and what it tells."""
+        for node in self.nodes:
+            state = self.state(node) if node.is_up() else ""
+            places = set(re.findall(r"\* (?:filesystem|dovecot|address)\s.*Started (\S+)", state))
+            if len(places) == 1:
+                name = places.pop()
+                return next(node for node in self.nodes if node.name == name), state
+        raise AssertionError("no node serves")
 
     def active(self):
-        """The node with the whole service, as the cluster itself has it."""
-        for node in self.nodes:
-            if node.is_up():
-                places = set(re.findall(r"\* (?:filesystem|dovecot|address)\s.*Started (\S+)", self.state(node)))
-                if len(places) == 1:
-                    name = places.pop()
-                    return next(node for node in self.nodes if node.name == name)
-        raise AssertionError("no node serves")
+        return self.look()[0]
 
     def is_whole(self):
         """Both nodes are there, and have all of the mail; who serves."""
-        node = self.active()
-        state = self.state(node)
+        node, state = self.look()
         assert re.search(r"Online: \[ \S+ \S+ \]", state), state
         assert "UNCLEAN" not in state and "pending" not in state, state
         if self.drbd:
-            status = node.run("cat /proc/drbd")
-            assert "cs:Connected" in status and "ds:UpToDate/UpToDate" in status, status
+            assert "cs:Connected" in state and "ds:UpToDate/UpToDate" in state, state
         return node
 
     def await_whole(self, seconds=WHOLE):
-        return eventually(self.is_whole, seconds, "a pair of which any node may die", interval=1)
+        return eventually(self.is_whole, seconds, "a pair of which any node may die", interval=3)
 
     def mounted(self, node):
         return node.host.run("mountpoint --quiet /var/vmail").rc == 0

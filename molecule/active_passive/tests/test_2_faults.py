@@ -33,7 +33,7 @@ def test_a_node_that_loses_its_power(pair, load, lab_node):
     old = pair.active()
     lab_node.kill(old)
     # Its BMC switches it on again when it has made sure that it is off.
-    eventually(lambda: pair.active() is pair.other(old), BOUND, "the other node to serve")
+    eventually(lambda: pair.active() is pair.other(old), BOUND, "the other node to serve", interval=2)
     lab_node.killed.remove(old)
 
 
