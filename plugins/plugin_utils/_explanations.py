@@ -26,6 +26,8 @@ def explained(error: object) -> str:
     found = NO_ENTRY.search(text)
     if found:
         return f"it needs an entry '{found.group(1)}' that is not there: add it, or correct the name"
+    if "integer string conversion" in text:
+        return "it gives a number of thousands of digits: correct the template"
     if "vault" in text.lower() or "decrypt" in text.lower():
         return "it is encrypted with ansible-vault, and cannot be decrypted: give the vault's password, as with --ask-vault-pass"
     text = ATTRIBUTE.sub("lacks", LEADING.sub("", INTERNAL.sub("", ADVICE.sub("", text)))).strip(" .")

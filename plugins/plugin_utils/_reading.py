@@ -42,7 +42,7 @@ class Reader:
         if key not in self._values:
             self._kept[id(raw)] = raw  # so that its id stays its own
             try:
-                value = self._render(raw, variables)
+                value = self._rendered(raw, variables)
             except Exception as error:  # whatever a filter or a lookup of the inventory raises
                 value = Unreadable(self._explain(error))
             if key is None:
@@ -56,10 +56,16 @@ class Reader:
         reasons: list[tuple[int, str]] = []
         for number, item in enumerate(variables[name], 1):
             try:
-                found.append(self._render(item, variables))
+                found.append(self._rendered(item, variables))
             except Exception as error:
                 reasons.append((number, self._explain(error)))
         return found, reasons
+
+    def _rendered(self, raw: Any, variables: Mapping[str, Any]) -> Any:
+        """The value. A number that Python does not write, because it has thousands of digits, is none."""
+        value = self._render(raw, variables)
+        repr(value)
+        return value
 
     def words(self, raw: Any) -> frozenset[str]:
         """All words within templates of I(raw), which may be the names of variables."""

@@ -357,6 +357,10 @@ REFUSALS = {
         variables(dovecot_backend_weight="9" * 5000),
         ["dovecot_backend_weight: '999", "is no whole number: write digits only"],
     ),
+    "a template that gives a number of more digits than Python writes": (
+        variables(dovecot_backend_weight="{{ 10**5000 }}"),
+        ["dovecot_backend_weight: cannot be read: it gives a number of thousands of digits: correct the template"],
+    ),
     "a time of more digits than Python takes": (
         variables(dovecot_loadbalancer_timeout="9" * 5000 + "s", dovecot_auth_cache_ttl="9" * 5000 + " s"),
         ["dovecot_loadbalancer_timeout: '999", "dovecot_auth_cache_ttl: '999", "is no time with its unit"],
