@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock, get_ident
@@ -24,12 +24,11 @@ LONGEST = (
     *("partitioned_implicit", "chaos"),
     *("unit", "cores", "sanity"),
 )
-# A scenario keeps a core busy for two thirds of the time, and waits otherwise. One with virtual machines can keep two cores busy,
-# of which therefore only one runs at a time.
-MORE_THAN_CORES = 1
+# A scenario keeps a core busy for two thirds of the time. What only computes fills up the rest. One with virtual machines can
+# keep two cores busy, of which therefore only one runs at a time. With more at a time, or with a higher priority for machines,
+# each takes several times longer: processes interrupt each other too often.
 MEMORY_OF_A_SCENARIO = 4 << 30
-# Images, for which scenarios wait; and scenarios with virtual machines, which take longest together, and where each time limit of
-# Pacemaker has to do for a machine that takes ten times longer to start a process.
+# Images, for which scenarios wait.
 SOONER = ["nice", "-n", "-15"]
 # What only computes, and must not disturb measurements.
 LATER = ["nice", "-n", "10"]
@@ -41,7 +40,7 @@ MADE = {"container": "images of containers", "vm": "kernel and disk of virtual m
 def how_many_at_once() -> int:
     """How many scenarios this machine can run in parallel."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min((os.cpu_count() or 1) + MORE_THAN_CORES, memory // MEMORY_OF_A_SCENARIO))
+    return max(1, min(os.cpu_count() or 1, memory // MEMORY_OF_A_SCENARIO))
 
 
 def run(wanted: list[str], jobs: int, *, again: bool) -> dict[str, Result]:
@@ -147,14 +146,7 @@ def _scenario(
     if not all(made[kind].result() for kind in kinds):
         progress.say(f"  {name}: not run, because its images could not be built (see above)")
         return _kept(Result(name, FAILED, 0), progress)
-    priority = SOONER if "vm" in kinds else []
-    return _run_part(name, settings, progress, _with_priority(priority, enclosure.opened(name)))
-
-
-@contextmanager
-def _with_priority(priority: Sequence[str], around: AbstractContextManager[list[str]]) -> Iterator[list[str]]:
-    with around as words:
-        yield [*priority, *words]
+    return _run_part(name, settings, progress, enclosure.opened(name))
 
 
 def _part(name: str, settings: Mapping[str, str], progress: Progress) -> Result:
