@@ -125,6 +125,8 @@ class OutputError(DoveadmError):
 # The exit status of timeout(1) for a command that it ended; how doveadm's runner tells that, too.
 TIMED_OUT = 124
 
+NOT_CONFIGURED = "This node's Dovecot is not configured for it: run it on another node"
+
 # What doveadm says (case does not count), what that means, and what to do.  The first that is found counts.
 MEANINGS: tuple[tuple[str, type[DoveadmError], str], ...] = (
     (
@@ -159,7 +161,9 @@ MEANINGS: tuple[tuple[str, type[DoveadmError], str], ...] = (
     ("timed out", NotRunning, "The service hangs or is not configured: see journalctl -u dovecot"),
     ("no such file or directory", NotRunning, "Is Dovecot running, with this service configured? See journalctl -u dovecot"),
     ("connection refused", NotRunning, "Is Dovecot running, with this service configured? See journalctl -u dovecot"),
-    ("connection reset", NotRunning, "This node's Dovecot is not configured for it: run it on another node"),
+    # Its process ends at once, before or after doveadm has said its first line.
+    ("connection reset", NotRunning, NOT_CONFIGURED),
+    ("broken pipe", NotRunning, NOT_CONFIGURED),
     ("disconnected", NotRunning, "The service ended meanwhile: see journalctl -u dovecot"),
     ("unknown command", NotInstalled, "Director and replicator need Dovecot 2.2 or 2.3: 2.4 has them no longer"),
 )

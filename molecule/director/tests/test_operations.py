@@ -122,7 +122,7 @@ def test_a_ring_that_does_not_agree_is_told(nodes, module, healed):
         for name in ("director2", "director3"):
             nodes[name].run("pkill -STOP -x director")
         nodes["director1"].run("systemctl restart dovecot")
-        told = module(nodes["director1"], "director_backend", host=A1, weight=10, timeout=5)
+        told = module(nodes["director1"], "director_backend", host=A1, weight=10, timeout=15)
         assert (told["error"], told["changed"]) == ("ring_not_synced", False), told
         assert "198.51.100.22" in told["msg"]
     finally:
