@@ -25,8 +25,8 @@ LONGEST = (
     *("unit", "cores", "sanity"),
 )
 # A scenario keeps a core busy for two thirds of the time. What only computes fills up the rest. One with virtual machines can
-# keep two cores busy, of which therefore only one runs at a time. With more at a time, or with a higher priority for machines,
-# each takes several times longer: processes interrupt each other too often.
+# keep two cores busy, of which therefore only one runs at a time. With one more at a time and a higher priority for machines,
+# each took several times longer.
 MEMORY_OF_A_SCENARIO = 4 << 30
 # Images, for which scenarios wait.
 SOONER = ["nice", "-n", "-15"]

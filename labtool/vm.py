@@ -79,7 +79,7 @@ def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_ke
 
 def bound(node: Node) -> list[str]:
     """What comes before a machine's command, to bind it to one processor. Its processes take turns at each call to its kernel: on
-    one processor, that takes half of the time that it takes on several."""
+    one processor, that takes half to three quarters of the time that it takes on two."""
     cores = sorted(os.sched_getaffinity(0))
     return ["taskset", "--cpu-list", str(cores[int(ipaddress.IPv4Address(node.address)) % len(cores)])]
 

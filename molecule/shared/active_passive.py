@@ -22,7 +22,7 @@ class Pair:
         return next(other for other in self.nodes if other is not node)
 
     def state(self, node):
-        """What Pacemaker and DRBD tell on a node, in one look, since each costs a machine a third of a second."""
+        """What Pacemaker and DRBD tell on a node, in one look, since a machine is slow to start a program; empty if it cannot."""
         return node.host.run("crm_mon --one-shot --inactive && cat /proc/drbd").stdout
 
     def look(self):
