@@ -50,6 +50,8 @@ def test_one_node_is_deployed_alone(pair, ansible):
 
 def standby(node, value):
     node.run("crm_attribute --node %s --name standby --update %s --lifetime forever", node.name, value)
+    # What follows from that has ended, so nobody else uses DRBD there now.
+    node.run("crm_resource --wait")
 
 
 def write_alone(node):
