@@ -51,7 +51,7 @@ def actions(node, since):
 def measured(pair, clients, users, fail, fix):
     """Seconds without any delivery or session, and the actions of Pacemaker in that time."""
     node, began = pair.await_whole(), time.time()
-    with under_load(pair, clients, users) as load:
+    with under_load(pair, clients, users, pause=0.3) as load:
         fail(node)
         eventually(lambda: load.outages, BOUND, "mail that goes through again", interval=0.5)
         steps = actions(pair.active(), began)

@@ -48,16 +48,19 @@ class Pair:
         return node
 
     def await_whole(self, seconds=WHOLE):
-        return eventually(self.is_whole, seconds, "a pair of which any node may die", interval=3)
+        return eventually(self.is_whole, seconds, "a pair of which any node may die", interval=5)
 
     def mounted(self, node):
         return node.host.run("mountpoint --quiet /var/vmail").rc == 0
 
 
 @contextmanager
-def under_load(pair, clients, users):
-    """Mail comes and is read all the time; at the end all that was acknowledged is there, on the active node."""
-    with Load(clients, users, pause=0.3) as load:
+def under_load(pair, clients, users, pause=1.0):
+    """Mail comes and is read all the time; at the end all that was acknowledged is there, on the active node.
+
+    I(pause): seconds between two deliveries, and between two sessions. Outages are known to so many seconds.
+    """
+    with Load(clients, users, pause=pause) as load:
         eventually(lambda: min(len(load.all_of(user)) for user in users) >= UP, 30, "load")
         yield load
         done = {user: len(load.all_of(user)) for user in users}
