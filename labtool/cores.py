@@ -11,8 +11,8 @@ from pathlib import Path
 from labtool import paths
 from labtool.system import python_behind, run, say, stream
 
-# Release: the Pythons that it runs on, newest first.
-RELEASES = {"2.20": ("3.14", "3.13", "3.12"), "2.21": ("3.14", "3.13", "3.12")}
+# Release: the Pythons that it runs on, newest first. What works with the lab's own and with the newest works with those between.
+RELEASES = {"2.21": ("3.14", "3.13", "3.12")}
 TESTS = (
     "tests/unit/playbooks/test_judgement.py",
     "tests/unit/playbooks/test_plugins.py",
