@@ -21,7 +21,7 @@ def unleash(cluster, load, minutes, say=print):
             outcomes.append(outcome)
             say(
                 f"{outcome.title} ({outcome.node}): delivery {outcome.delivery:.1f} s, IMAP {outcome.imap:.1f} s, "
-                f"whole {outcome.whole:.1f} s after it was mended"
+                f"whole {outcome.whole:.1f} s after it was repaired"
             )
     return outcomes
 

@@ -1,4 +1,4 @@
-"""What can go wrong with an ideal cluster, one thing at a time, and how each is mended."""
+"""What can go wrong with an ideal cluster, one thing at a time, and how each is repaired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = 120  # seconds in which the cluster must be whole again
 
 @dataclass(frozen=True)
 class Fault:
-    """C(occur) takes the cluster and the node that it happens to, and gives what mends it."""
+    """C(occur) takes the cluster and the node that it happens to, and gives what repairs it."""
 
     title: str
     group: str
@@ -110,11 +110,11 @@ def _lab(verb, node):
 
 
 def hang_bmc(node):
-    """Nobody can switch the node off or on, or tell whether it is on, until mend_bmc."""
+    """Nobody can switch the node off or on, or tell whether it is on, until resume_bmc."""
     _lab("pause-bmc", node)
 
 
-def mend_bmc(node):
+def resume_bmc(node):
     _lab("resume-bmc", node)
 
 
@@ -196,10 +196,10 @@ def happen(fault, number, cluster, load):
     node, began = cluster.victim(fault.group, number), time.monotonic()
     fix = fault.occur(cluster, node)
     time.sleep(max(0, HELD - (time.monotonic() - began)))
-    mended = time.monotonic()
+    repaired = time.monotonic()
     fix()
     cluster.await_whole()
-    whole = time.monotonic() - mended
+    whole = time.monotonic() - repaired
     # what hangs since then ends, and counts here
     time.sleep(2)
     return Outcome(fault.title, node.name, load.waits.longest("delivery", began), load.waits.longest("IMAP", began), whole)

@@ -68,7 +68,7 @@ def mailbox(status, listing, fetched, scripts):
 
 @contextmanager
 def cut_off(pair, packets=""):
-    """The link between the nodes is cut, or I(packets) of it, in the words of nft. Gives what mends it before the end."""
+    """The link between the nodes is cut, or I(packets) of it, in the words of nft. Gives what repairs it before the end."""
     for node, partner in (pair, pair[::-1]):
         node.run(
             "nft 'add table inet cut; add chain inet cut in { type filter hook input priority -20; }; "

@@ -43,7 +43,7 @@ def clock(node):
 
 @contextmanager
 def no_mailbox_broken(backends, but=None):
-    """What the logs of the backends say meanwhile is nothing of broken indexes, C(but) for what mends itself."""
+    """What the logs of the backends say meanwhile is nothing of broken indexes, C(but) for what repairs itself."""
     since = {node.name: clock(node) for node in backends}
     yield
     for node in backends:

@@ -234,7 +234,7 @@ class Check:
 
 
 def declared_accounts(sysusers: str) -> Accounts:
-    """What a sysusers.d file declares; a user brings a group of his name."""
+    """What a sysusers.d file declares; a user brings a group of that name."""
     words = [line.split() for line in sysusers.splitlines()]
     users = {line[1] for line in words if len(line) > 1 and line[0].rstrip("!") == "u"}
     groups = {line[1] for line in words if len(line) > 1 and line[0] == "g"}

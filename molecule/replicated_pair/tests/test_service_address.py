@@ -69,7 +69,7 @@ def test_the_vip_moves_and_returns_to_a_node_that_has_caught_up(how, pair, clien
 
 @pytest.fixture
 def dsync_cut(pair):
-    """Cuts dsync between the nodes, and nothing else; a function that mends it, at the end of the test at the latest."""
+    """Cuts dsync between the nodes, and nothing else; a function that repairs it, at the end of the test at the latest."""
     with cut_off(pair, "tcp dport 12347") as fix:
         yield fix
 
@@ -125,7 +125,7 @@ def test_a_user_who_cannot_be_synchronised_does_not_move_the_vip(pair, vip_holde
 
 @pytest.fixture
 def vrrp_cut(pair, lab, vip_holder):
-    """Cuts VRRP between the nodes, so that both hold the VIP; a function that mends it, at the end of the test at the latest."""
+    """Cuts VRRP between the nodes, so that both hold the VIP; a function that repairs it, or the end of the test does."""
     with cut_off(pair, f"ip protocol {VRRP}") as fix:
         eventually(lambda: all(node.holds(lab["vip"]) for node in pair), 20, "a VIP that both nodes hold")
         yield fix

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compares DRBD's two copies, block by block, and has those that differ copied from the active node.
 
-DRBD notes differences while it compares, and copies at the next connection: so that is made anew, only if there are any.
+DRBD notes differences while it compares, and copies at the next connection: so it is connected again, only if there are any.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes a backend that does not answer out of the ring, and puts it back when it does.
 
-A director sends a user to his backend whether that is alive or not. This watches every backend's greeting and tells the
+A director sends a user to their backend whether that is alive or not. This watches every backend's greeting and tells the
 ring. It leaves alone what it did not do: a backend that an operator took down or drained is not put back, and the last usable
 backend of a partition is never taken out (if none answers, it is more likely that this director is cut off).
 
@@ -215,7 +215,7 @@ class Strays:
         strays = find_strays(sessions, self.places({user for user, _host in sessions}), backends) if sessions else set()
         for user, host in sorted(strays & self.seen):
             doveadm("proxy", "kick", user)
-            print(f"{user} had a session at {host}, where the ring does not send him: ended", flush=True)
+            print(f"{user} had a session at {host}, where the ring does not send them: ended", flush=True)
         self.seen = strays
         took = time.monotonic() - began
         self.next_look = began + max(STRAYS_INTERVAL, took / STRAYS_LOAD)

@@ -11,7 +11,7 @@ A user counts as repaired when the two nodes had other folders, messages or unre
 change takes half a second) did not settle it.
 
 A user of whom nothing can be said is named and keeps nobody else from it. One who was removed meanwhile is no failure; one whom
-the user database still lists, and does not find when it is asked for him, is.
+the user database still lists, and does not find when it is asked for them, is.
 
 A database that lists a part of its users only (a directory with a size limit) is told of, and these are synchronised.
 
@@ -35,7 +35,7 @@ PARTLY = 2  # doveadm sync: mailboxes changed meanwhile, once more is enough
 NO_USER = 67  # doveadm: there is no such user
 # what becomes of a user, beside an error's text
 SYNCHRONISED, REPAIRED, NOT_REPLICATED = "synchronised", "repaired", "not replicated"
-NOT_FOUND = "the user database lists this user, but does not find him: doveadm user NAME, journalctl -u dovecot"
+NOT_FOUND = "the user database lists this user, but does not find them: doveadm user NAME, journalctl -u dovecot"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class CatchUp:
         return error_of(sync)
 
     def look_at_all(self, share: Sequence[str], spread: float) -> dict[str, str]:
-        """User to what became of him."""
+        """User to what became of them."""
         start, found = time.monotonic(), {}
         for number, user in enumerate(share):
             time.sleep(max(0, start + spread * number / len(share) - time.monotonic()))

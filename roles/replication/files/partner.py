@@ -247,7 +247,7 @@ class Watch:
         asked = self.clock()
         users = self.known()
         missing = {user["username"] for user in users if int(asked) - seconds(user["success sync"]) < began}
-        # missing, but neither failed nor queued: he was being synchronised when the queue was filled
+        # missing, but neither failed nor queued: they were being synchronised when the queue was filled
         idle = {user["username"] for user in users if user["priority"] == "none"} & missing
         failed = {user["username"] for user in users if user["failed"] == "y"}
         if not missing and not self.whole and not self.cut and asked >= self.settled:

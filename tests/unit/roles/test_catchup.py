@@ -111,7 +111,7 @@ def test_who_is_listed_still_and_is_not_found_fails(run):
     node.fields["alice"] = 67, ""
     status, lines = run(node)
     assert status == 1
-    assert lines[0].startswith("failed: alice: the user database lists this user, but does not find him")
+    assert lines[0].startswith("failed: alice: the user database lists this user, but does not find them")
 
 
 def test_of_a_list_that_is_cut_the_part_is_synchronised_and_the_catch_up_fails(run):
