@@ -47,7 +47,8 @@ def readers():
     """Variable -> the roles and playbooks that have its name in anything but words for people."""
     found = {}
     for path in sorted([*CHECKOUT.glob("roles/*/*/**/*"), *CHECKOUT.glob("playbooks/**/*.yml")]):
-        if path.is_file() and path.name != "argument_specs.yml":
+        # a program's compiled form, where somebody has compiled it
+        if path.is_file() and path.name != "argument_specs.yml" and path.suffix != ".pyc":
             reader = path.relative_to(CHECKOUT).parts[1] if "roles" in path.parts else "playbooks"
             text = re.sub(r"(?m)^ *#.*|^( *)(fail_)?msg: .*(\n\1 +.*)*", "", path.read_text())
             for name in re.findall(r"(?<![\w.])dovecot_\w+", text):
