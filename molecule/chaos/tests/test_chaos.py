@@ -10,6 +10,9 @@ from faults import Cluster
 USERS = 2  # of each partition
 # Seconds. What each takes on an idle machine is in docs/directors.md.
 LONGEST = 60
+# Of the folders that are deleted while something fails, 1 to 6 in a hundred come back, a limit of dsync ("What comes back" in
+# docs/replication.md). If deletions did not reach the partner, about half would.
+COMES_BACK = 0.15
 
 
 @pytest.fixture
@@ -30,9 +33,9 @@ def test_each_acknowledged_thing_is_there_exactly_once_after_every_fault(cluster
     wrong, counted = contradictions(load, nodes, some)
     print("\n".join(table(outcomes)))
     print(", ".join(f"{number} {kind}" for kind, number in counted.items()))
-    # one in a hundred or so, of which dsync heard while something failed: "What comes back" in docs/replication.md
     back = [sentence for sentence in wrong if "the folder" in sentence and sentence.endswith("was deleted and is there")]
-    assert len(back) <= 2, f"{len(back)} of {counted['deleted']} folders came back: {back}"
+    most = COMES_BACK * counted["deleted"]
+    assert len(back) <= most, f"{len(back)} of {counted['deleted']} folders came back: {back}"
     wrong = [sentence for sentence in wrong if sentence not in back]
     assert not wrong, f"{len(wrong)} of {sum(counted.values())} acknowledged things are not so: {wrong[:5]}"
     assert min(counted[kind] for kind in ("delivered", "appended", "flagged", "expunged", "created", "deleted")) > 0
