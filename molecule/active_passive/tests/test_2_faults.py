@@ -76,8 +76,8 @@ def test_a_disk_that_fails_cuts_nobody_off(pair, load):
     finally:
         repair_disk(old)
     old.run("drbdadm attach mail")
+    # Pacemaker may have looked meanwhile, and taken the service to the copy that is whole.
     pair.await_whole()
-    assert pair.active() is old
 
 
 def test_the_service_is_switched_over(pair, load, ansible):
