@@ -51,6 +51,7 @@ class Node:
     kind: str
     disks: tuple[Disk, ...] = ()
     bmc: int | None = None  # UDP port of the lab machine at which its power is switched by IPMI
+    watchdog: bool = False  # resets the machine, which then starts again
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,16 @@ def _node(path: Path, name: str, values: dict[str, Any], groups: tuple[str, ...]
     if kind not in KINDS:
         raise LabError(f"{path}: host {name} has lab_node {kind!r}. Possible values: {', '.join(KINDS)}.")
     partition = values.get("dovecot_partition")
-    disks, bmc = _disks(path, name, kind, values), _bmc(path, name, kind, values)
-    return Node(name, str(address), groups, None if partition is None else str(partition), kind, disks, bmc)
+    return Node(
+        name,
+        str(address),
+        groups,
+        None if partition is None else str(partition),
+        kind,
+        disks=_disks(path, name, kind, values),
+        bmc=_bmc(path, name, kind, values),
+        watchdog=_watchdog(path, name, kind, values),
+    )
 
 
 def _disks(path: Path, host: str, kind: str, values: dict[str, Any]) -> tuple[Disk, ...]:
@@ -190,6 +199,15 @@ def _bmc(path: Path, host: str, kind: str, values: dict[str, Any]) -> int | None
     if kind != "vm":
         raise LabError(f"{path}: host {host} has lab_bmc {port}, but is a container, which has no power. Give it lab_node: vm.")
     return port
+
+
+def _watchdog(path: Path, host: str, kind: str, values: dict[str, Any]) -> bool:
+    wanted = values.get("lab_watchdog", False)
+    if type(wanted) is not bool:
+        raise LabError(f"{path}: host {host} has lab_watchdog {wanted!r}. It is true or false.")
+    if wanted and kind != "vm":
+        raise LabError(f"{path}: host {host} has lab_watchdog, but is a container, which cannot be reset. Give it lab_node: vm.")
+    return wanted
 
 
 def _groups_of(listing: dict[str, Any], host: str) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ PROGRAM = "linux.uml"
 MEMORY = "768M"  # allocated as it is used
 TAP_PREFIX = "mclab-"  # an interface's name is limited to 15 characters
 RECORD = "machine.json"
+# A kernel that starts itself again would not get its network. What it has left in its folder makes the next one look elsewhere.
+AGAIN = 'while rm -rf "$0"; setsid "$@"; do :; done'
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,15 @@ def create(cluster: Cluster, node: Node, image: str, fingerprint: str, public_ke
     mtu = network.current_mtu()
     _plug_in(tap(node.address), mtu)
     arguments = kernel_arguments(cluster, node, public_key, mtu, network.nameservers())
-    words = [*bound(node), *command(node, Path(image), arguments)]
+    words = [*(again(node) if node.watchdog else ()), *bound(node), *command(node, Path(image), arguments)]
     made = Machine(node.name, str(paths.ROOT), cluster.variant, fingerprint, words)
     _record(made)
     start(made)
+
+
+def again(node: Node) -> list[str]:
+    """What comes before the command of a machine that starts again when its watchdog has reset it: until it is killed."""
+    return ["sh", "-c", AGAIN, str(folder(node.name) / "uml")]
 
 
 def bound(node: Node) -> list[str]:
@@ -131,7 +138,7 @@ def kernel_arguments(cluster: Cluster, node: Node, public_key: str, mtu: int, dn
     }
     # If the kernel panics, its process must end, so that the lab notices.
     boot = ("root=/dev/ubda", "rw", "quiet", "systemd.show_status=true", "panic=-1", "noreboot")
-    return [*boot, *(f"{key}={value}" for key, value in words.items())]
+    return [*boot, f"lab.watchdog={node.watchdog:d}", *(f"{key}={value}" for key, value in words.items())]
 
 
 def tap(address: str) -> str:
@@ -199,7 +206,8 @@ def _processes(place: Path) -> list[int]:
 
 
 def runs_from(words: Sequence[str], place: Path) -> bool:
-    return Path(words[0]).name == PROGRAM and any(f"={place}/" in word for word in words)
+    """Whether a command is a machine's, or the loop around it."""
+    return (Path(words[0]).name == PROGRAM or AGAIN in words) and any(f"={place}/" in word for word in words)
 
 
 def _main(pids: list[int]) -> list[int]:

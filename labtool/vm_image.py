@@ -33,6 +33,7 @@ PACKAGES = (
     "pacemaker",
     "pacemaker-cli-utils",
     "resource-agents",
+    "sbd",
     "sg3-utils",
     "xfsprogs",
 )
@@ -56,6 +57,7 @@ DISABLED = (
     "pacemaker.service",
     "rpcbind.service",
     "rpcbind.socket",
+    "sbd.service",
 )
 
 # Units that only make the boot slower. A node is used by ssh, and thrown away with its disk.
@@ -142,6 +144,8 @@ for word in $(cat /proc/cmdline); do
         lab.mtu=*) mtu=${word#*=} ;;
         lab.dns=*) dns=${word#*=} ;;
         lab.key=*) key=${word#*=} ;;
+        # Its timer resets the machine, as one in hardware does.
+        lab.watchdog=1) modprobe softdog ;;
     esac
 done
 # The kernel calls it vec0, everybody else eth0.

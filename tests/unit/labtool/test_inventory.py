@@ -147,6 +147,21 @@ def test_a_bmc_has_a_port_of_its_own(listing):
         parse(machines(listing, a1=6231, a2=6231))
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"lab_watchdog": "yes"}, "It is true or false"), ({"lab_watchdog": True, "lab_node": "container"}, "is a container")],
+)
+def test_a_watchdog_is_a_machine_s(listing, values, words):
+    listing["_meta"]["hostvars"]["a1"] |= {"lab_node": "vm"} | values
+    with pytest.raises(LabError, match=words):
+        parse(listing)
+
+
+def test_a_machine_may_have_a_watchdog(listing):
+    listing["_meta"]["hostvars"]["a1"] |= {"lab_node": "vm", "lab_watchdog": True}
+    assert [node.name for node in parse(listing).nodes if node.watchdog] == ["a1"]
+
+
 def test_a_container_has_no_bmc(listing):
     listing["_meta"]["hostvars"]["a1"]["lab_bmc"] = 6231
     with pytest.raises(LabError, match="a1.*lab_node: vm"):

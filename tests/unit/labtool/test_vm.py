@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -49,7 +51,25 @@ def test_the_kernel_is_told_who_the_machine_is():
         "lab.dns=192.0.2.53,192.0.2.54",
         "lab.key=ssh-ed25519,AAAAC3Nz",
     ]
-    assert {"root=/dev/ubda", "rw"} < set(words)
+    assert {"root=/dev/ubda", "rw", "noreboot", "lab.watchdog=0"} < set(words)
+
+
+def test_a_machine_with_a_watchdog_is_told_so():
+    watched = dataclasses.replace(NODE, watchdog=True)
+    assert "lab.watchdog=1" in vm.kernel_arguments(cluster(watched), watched, KEY, 1500, [])
+
+
+def test_a_machine_with_a_watchdog_starts_again_until_it_is_killed(own_store, tmp_path):
+    """Its kernel ends well twice, as when it was reset, and is then killed."""
+    starts = tmp_path / "starts"
+    kernel = f'echo >>{starts}; [ "$(wc -l <{starts})" -lt 3 ] || kill -KILL $$'
+    subprocess.run([*vm.again(NODE), "sh", "-c", kernel], check=False, timeout=20)
+    assert starts.read_text().count("\n") == 3
+
+
+def test_the_loop_around_a_machine_is_found_with_it(own_store):
+    words = [*vm.again(NODE), "linux.uml", f"uml_dir={vm.folder(NODE.name) / 'uml'}"]
+    assert vm.runs_from(words, vm.folder(NODE.name)) and not vm.runs_from(words, vm.folder("other"))
 
 
 def test_what_the_kernel_is_told_is_what_the_image_asks_for():
