@@ -17,6 +17,7 @@ UP = 3  # messages of each kind that must have gone through before something fai
 class Pair:
     nodes: list
     drbd: bool = True
+    bmcs: bool = True  # which switch a node on again
 
     def other(self, node):
         return next(other for other in self.nodes if other is not node)
@@ -37,6 +38,10 @@ class Pair:
 
     def active(self):
         return self.look()[0]
+
+    def is_online(self, node):
+        """Whether the cluster has this node."""
+        return bool(re.search(rf"Online: \[[^]]*\b{node.name}\b", self.look()[1]))
 
     def is_whole(self):
         """Both nodes are there, and have all of the mail; who serves."""

@@ -44,14 +44,25 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._fencing import FenceDevice
-from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import Declared
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._sbd import msgwait_of
+from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import BY_MESSAGE, Declared
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Node
+
+ANSWER = 10  # seconds for what the agent does besides
 
 
 def fence_devices(nodes: Iterable[Node], pairs: Mapping[str, Declared]) -> list[FenceDevice]:
+    """One of each node, or one of both: with sbd, each reads the messages of the other."""
+    members = list(nodes)
+    first = pairs[members[0]["name"]]
+    if first["fence_disks"]:
+        # it answers when the time is over after which the node has reset itself
+        least = {"power_timeout": str(msgwait_of(first["watchdog_timeout"]) + ANSWER)}
+        options = {**least, **first["fencing"]["options"]}
+        return [{"name": "disk", "agent": BY_MESSAGE, "options": options, "hosts": [node["hostname"] for node in members]}]
     return [
         {"name": node["hostname"], "agent": fencing["agent"], "options": fencing["options"], "hosts": [node["hostname"]]}
-        for node in nodes
+        for node in members
         if (fencing := pairs[node["name"]]["fencing"])["agent"] != "none"
     ]
 

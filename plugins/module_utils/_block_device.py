@@ -11,7 +11,9 @@ import stat
 from collections.abc import Iterator
 from typing import Any, Optional, TypedDict
 
+from ansible_collections.mailcluster.dovecot.plugins.module_utils import _sbd
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._errors import Failure
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._sbd import FenceDisk
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._types import Run
 
 # Written by the module mail_device, on each node: what it has made there.
@@ -19,7 +21,7 @@ MADE = "/var/lib/mailcluster-dovecot/device.json"
 
 
 class Signature(TypedDict):
-    """What C(wipefs) finds: a file system, a partition table, metadata of DRBD, ..."""
+    """What C(wipefs) finds (a file system, a partition table, metadata of DRBD, ...), and the header of sbd."""
 
     type: str
     uuid: str
@@ -101,7 +103,8 @@ def signatures(run: Run, path: str) -> list[Signature]:
     rc, out, err = run(["wipefs", "--no-act", "--json", path])
     if rc != 0:
         raise Failure("'wipefs --no-act %s' failed: %s" % (path, err.strip()))
-    return signatures_of(out)
+    header = _sbd.header(path) if is_block(path) else None
+    return signatures_of(out) + ([{"type": "sbd", "uuid": header["uuid"]}] if header else [])
 
 
 def read(run: Run, path: str, record: str = MADE) -> Device:
@@ -126,6 +129,17 @@ def read(run: Run, path: str, record: str = MADE) -> Device:
         "ready": ours and bool(known.get("ready")),
         "filesystem": known.get("filesystem", "") if ours else "",
     }
+
+
+def read_fence_disk(run: Run, path: str) -> FenceDisk:
+    """A disk by which nodes fence each other, as it is."""
+    if not is_block(path):
+        return {"path": path, "block": False, "blank": False, "found": "", "header": None}
+    header, found = _sbd.header(path), signatures(run, path)
+    words = uses_of(call(run, "lsblk", "--json", "--paths", "--output", "NAME,TYPE,MOUNTPOINTS", path))
+    if found and not header:
+        words.append("has %s" % described(found))
+    return {"path": path, "block": True, "blank": not words and not found, "found": " and ".join(words), "header": header}
 
 
 def is_made(known: Made, found: list[Signature]) -> bool:

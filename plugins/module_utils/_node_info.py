@@ -88,6 +88,8 @@ def work(module: AnsibleModule) -> Result:
         "holds_vip": module.params["vip"] in interfaces,
         "filling": first_line(FILLING),
         "device": _block_device.read(module.run_command, module.params["device"]) if module.params["device"] else None,
+        "fence_disks": [_block_device.read_fence_disk(module.run_command, disk) for disk in module.params["fence_disks"]],
+        "has_watchdog": os.path.exists(module.params["watchdog"] or os.devnull),
         "idle_units": [name for name, state in units.items() if is_idle(name, state, module.params)],
         "inactive_units": [name for name, (active, _file) in units.items() if active != "active"],
         "secrets": {name: digest(nonce, deployed(name)) for name in module.params["secrets"]},

@@ -75,6 +75,14 @@ options:
   device:
     description: The block device of an active/passive pair, to tell what is on it and who uses it.
     type: path
+  fence_disks:
+    description: The disks by which the nodes of the pair fence each other, to tell whether they are initialised.
+    type: list
+    elements: path
+    default: []
+  watchdog:
+    description: The watchdog's device, to tell whether there is one.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -232,6 +240,8 @@ OPTIONS: Options = {
     "started_by_cluster": {"type": "list", "elements": "str", "default": []},
     "started_by_unit": {"type": "list", "elements": "str", "default": []},
     "device": {"type": "path"},
+    "fence_disks": {"type": "list", "elements": "path", "default": []},
+    "watchdog": {"type": "path"},
 }
 
 

@@ -28,9 +28,15 @@ ELSEWHERE = {
 WITHOUT_FENCING = "both nodes may write to the mail at once and destroy it"
 SECRET_LENGTH = 32
 # What must be the same on both nodes.
-SAME = ("address", "storage", "device", "filesystem", "mount_options", "fencing_delay", "existing_filesystem")
+SAME = (
+    *("address", "storage", "device", "filesystem", "mount_options", "fencing_delay", "existing_filesystem"),
+    "watchdog_timeout",
+)
 # They take the disk away from a node, and leave it running.
 OF_DISKS = ("fence_scsi", "fence_mpath")
+# It has each node reset itself, by messages on disks that both see. So both have the same.
+BY_MESSAGE = "fence_sbd"
+MOST_DISKS = 3
 
 
 class Fencing(TypedDict):
@@ -51,6 +57,9 @@ class Declared(TypedDict):
     mount_options: list[str]
     fencing: Fencing
     fencing_delay: float
+    fence_disks: list[str]
+    watchdog: str
+    watchdog_timeout: int
     second_address: str
     existing_filesystem: str
     corosync_key: str
@@ -72,6 +81,8 @@ def declared(host: Mapping[str, Any], partition: object) -> Declared:
         "options": options,
         "accepted": str(fencing.get("accepted") or ""),
     }
+    named = [disk.strip() for disk in options.get("devices", "").split(",")]
+    values["fence_disks"] = named if values["fencing"]["agent"] == BY_MESSAGE else []
     values["home"] = str(host["dovecot_mail_home"])
     values["locations"] = list(_locations(host))
     return values  # type: ignore[return-value]
@@ -233,11 +244,8 @@ def _fencing(name: str, pair: Declared) -> Iterator[str]:
     for option, value in fencing["options"].items():
         if not re.match(r"[a-z0-9_-]+\Z", option) or re.search(r"[\x00-\x1f]", value):
             yield f"{variable}: the option '{option}' of {name} has no name or value that an agent could take: correct it"
-    if agent == "fence_sbd":
-        yield (
-            f"{variable}: fence_sbd of {name} needs a daemon and a watchdog, which this release does not set up: use an agent "
-            "that reaches the node's BMC, its power supply or its hypervisor"
-        )
+    if agent == BY_MESSAGE:
+        yield from _fence_disks(name, pair)
     if agent in OF_DISKS:
         yield (
             f"{variable}: {agent} of {name} takes the disk away, but a node that is cut off goes on with its service address: "
@@ -245,11 +253,33 @@ def _fencing(name: str, pair: Declared) -> Iterator[str]:
         )
 
 
+def _fence_disks(name: str, pair: Declared) -> Iterator[str]:
+    where, disks = f"{PREFIX}fencing: fence_sbd of {name}", pair["fence_disks"]
+    if not any(disks):
+        yield f"{where} has no disk: name one that both nodes see, as {{devices: /dev/disk/by-id/...}}. 8 MiB are enough"
+        return
+    if len(disks) > MOST_DISKS or len(set(disks)) < len(disks):
+        yield f"{where} has the disks {', '.join(disks)}: sbd takes one to {MOST_DISKS}, each another"
+    for disk in disks:
+        if not re.match(r"/dev/[A-Za-z0-9/_.:+@=-]+\Z", disk) or os.path.normpath(disk) != disk:
+            yield f"{where}: '{disk}' is no path of a device: write it as /dev/disk/by-id/..., several with a comma between them"
+        elif re.match(r"/dev/(sd|nvme)[a-z0-9]+\Z", disk):
+            yield f"{where}: '{disk}' is a name that may be another disk's after a restart: use the one in /dev/disk/by-id"
+        elif disk == pair["device"]:
+            yield f"{where}: '{disk}' is the disk with the mail (dovecot_active_passive_device): messages need one of their own"
+
+
 def _one_fence_for_both(partition: str, pair: Mapping[str, Declared]) -> Iterator[str]:
     kinds = {name: node["fencing"] for name, node in pair.items() if node["fencing"]["agent"] not in ("", "none")}
     if len(kinds) == 2:
         (one, first), (other, second) = kinds.items()
-        if first == second:
+        if BY_MESSAGE in (first["agent"], second["agent"]):
+            if first != second:
+                yield (
+                    f"{PREFIX}fencing: {one} and {other} of partition '{partition}' differ, but with fence_sbd they send "
+                    "each other messages: give both the same disks"
+                )
+        elif first == second:
             yield (
                 f"{PREFIX}fencing: of {one} and of {other} is the same, so that one of them would switch itself off instead of "
                 f"the other: give each node of partition '{partition}' what switches it off, as its BMC's address"

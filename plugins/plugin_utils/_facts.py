@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._block_device import Device
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._node import Account
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._sbd import FenceDisk
 
 
 class Facts(TypedDict):
@@ -25,4 +26,6 @@ class Facts(TypedDict):
     clock: float
     inactive_units: list[str]
     device: Device | None
+    fence_disks: list[FenceDisk]
+    has_watchdog: bool
     secrets: dict[str, str | None]

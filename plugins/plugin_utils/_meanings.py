@@ -415,6 +415,10 @@ CHECKS: dict[str, Check] = {
         re.compile(r"[0-9A-Fa-f-]{8,36}\Z"), "is no UUID of a file system, as blkid prints it", empty=True
     ),
     "dovecot_active_passive_fencing_delay": between(0, 300, "seconds"),
+    "dovecot_active_passive_watchdog": matching(
+        re.compile(r"/dev/[A-Za-z0-9/_.-]+\Z"), "is no path of a device: write it as /dev/watchdog"
+    ),
+    "dovecot_active_passive_watchdog_timeout": between(5, 120, "whole seconds"),
     "dovecot_active_passive_secret": pair_secret,
     "dovecot_active_passive_corosync_port": between(1, 65534, "a port; with a second network the next one is used too"),
     "dovecot_active_passive_drbd_port": port_number,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ansible_collections.mailcluster.dovecot.plugins.module_utils._block_device import Device, described
+from ansible_collections.mailcluster.dovecot.plugins.module_utils._sbd import FenceDisk, msgwait_of
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._active_passive import PREFIX, Declared
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._facts import Facts
 from ansible_collections.mailcluster.dovecot.plugins.plugin_utils._topology import Topology
@@ -22,10 +23,14 @@ def problems(nodes: Mapping[str, Facts], pairs: Mapping[str, Declared], topology
             yield from _host_name(name, nodes[name], topology)
             yield from _hidden_mail(name, nodes[name])
             yield from _device(name, nodes[name]["device"], declared)
+            yield from _watchdog(name, nodes[name], declared)
+            for disk in nodes[name]["fence_disks"]:
+                yield from _fence_disk(name, disk, declared)
     for members in topology["partitions"].values():
         pair = [name for name in members if name in pairs]
         if len(pair) == 2:
             yield from _both(pair, nodes, pairs)
+            yield from _same_fence_disks(pair, nodes)
 
 
 def _host_name(name: str, node: Facts, topology: Topology) -> Iterator[str]:
@@ -59,6 +64,48 @@ def _device(name: str, device: Device | None, declared: Declared) -> Iterator[st
             f"{where} is not empty, it has {found}: name another. If nobody needs that any more, empty it with `wipefs --all "
             f"{declared['device']}` there. If it is the mail of this pair, as after a new installation of both nodes, set "
             f"{PREFIX}existing_filesystem"
+        )
+
+
+def _watchdog(name: str, node: Facts, declared: Declared) -> Iterator[str]:
+    if declared["fence_disks"] and not node["has_watchdog"]:
+        yield (
+            f"{PREFIX}watchdog: {name} has no {declared['watchdog']}, which resets a node that hangs, and without which "
+            f"fence_sbd does not work: load the driver of its hardware there, or that of the kernel's own (echo softdog "
+            f">/etc/modules-load.d/watchdog.conf && modprobe softdog)"
+        )
+
+
+def _fence_disk(name: str, disk: FenceDisk, declared: Declared) -> Iterator[str]:
+    where = f"{PREFIX}fencing: {disk['path']} of {name}"
+    header, wanted = disk["header"], declared["watchdog_timeout"]
+    if not disk["block"]:
+        yield f"{where} does not exist, or is no block device: name a disk that both nodes see (lsblk shows all)"
+    elif header is None and not disk["blank"]:
+        yield f"{where} {disk['found']}: fence_sbd needs an empty disk of its own. Name another"
+    elif header is not None and (header["watchdog"], header["msgwait"]) != (wanted, msgwait_of(wanted)):
+        yield (
+            f"{PREFIX}watchdog_timeout: is {wanted}, but {disk['path']} of {name} was initialised with {header['watchdog']} (and "
+            f"{header['msgwait']} for messages): set it to {header['watchdog']}; or, while Pacemaker and Corosync are stopped on "
+            f"both nodes, run `sbd -d {disk['path']} -1 {wanted} -4 {msgwait_of(wanted)} create`"
+        )
+
+
+def _same_fence_disks(pair: list[str], nodes: Mapping[str, Facts]) -> Iterator[str]:
+    found = {
+        name: [disk["header"] and disk["header"]["uuid"] for disk in nodes[name]["fence_disks"]] for name in pair if name in nodes
+    }
+    if len(found) == 1 and None in next(iter(found.values())):
+        away = ", ".join(name for name in pair if name not in found)
+        yield (
+            f"{PREFIX}fencing: a disk of fence_sbd is empty, and {away} was not reached, which has to see the same: run for both "
+            "nodes at once"
+        )
+    if len(found) == 2 and len({str(uuids) for uuids in found.values()}) > 1:
+        words = " and ".join(f"{', '.join(uuid or 'none' for uuid in uuids)} on {name}" for name, uuids in found.items())
+        yield (
+            f"{PREFIX}fencing: the disks of fence_sbd are not the same on both nodes (UUIDs of sbd: {words}): name those that "
+            "both nodes see"
         )
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from clients import eventually
-
-
-def boot(node):
-    return node.run("cat /proc/sys/kernel/random/boot_id")
+from failover import boot
 
 
 def test_verify_finds_nothing_wrong_and_has_the_passive_node_fenced_when_asked_to(pair, ansible):

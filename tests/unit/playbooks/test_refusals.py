@@ -767,6 +767,10 @@ def fencing(agent, **options):
     return active_passive(fencing={"agent": agent, "options": {"ip": "192.0.2.{{ lab_bmc - 6100 }}", **options}})
 
 
+def messages(disks):
+    return active_passive(fencing={"agent": "fence_sbd", "options": {"devices": disks}})
+
+
 def one_fence_device_for_both(inventory):
     active_passive(fencing={"agent": "fence_ipmilan", "options": {"ip": "192.0.2.130"}})(inventory)
 
@@ -873,9 +877,38 @@ ACTIVE_PASSIVE_REFUSALS = {
             "name an agent",
         ],
     ),
-    "a fence device that needs more than this release sets up": (
+    "fencing by a disk that is not named": (
         fencing("fence_sbd"),
-        ["dovecot_active_passive_fencing: fence_sbd of mail1 needs a daemon and a watchdog", "reaches the node's BMC"],
+        ["dovecot_active_passive_fencing: fence_sbd of mail1 has no disk", "as {devices: /dev/disk/by-id/...}"],
+    ),
+    "fencing by a disk whose name may change": (
+        messages("/dev/sdb"),
+        ["fence_sbd of mail1: '/dev/sdb' is a name that may be another disk's after a restart: use the one in /dev/disk/by-id"],
+    ),
+    "fencing by a word": (messages("san"), ["fence_sbd of mail1: 'san' is no path of a device: write it as /dev/disk/by-id"]),
+    "fencing by the disk with the mail": (
+        messages("/dev/lab/mail"),
+        ["fence_sbd of mail1: '/dev/lab/mail' is the disk with the mail (dovecot_active_passive_device)"],
+    ),
+    "fencing by four disks": (
+        messages("/dev/disk/by-id/1, /dev/disk/by-id/2,/dev/disk/by-id/3,/dev/disk/by-id/4"),
+        ["fence_sbd of mail1 has the disks /dev/disk/by-id/1, /dev/disk/by-id/2", "sbd takes one to 3, each another"],
+    ),
+    "fencing by one disk twice": (
+        messages("/dev/disk/by-id/1,/dev/disk/by-id/1"),
+        ["fence_sbd of mail1 has the disks /dev/disk/by-id/1, /dev/disk/by-id/1: sbd takes one to 3, each another"],
+    ),
+    "fencing by messages that the other does not read": (
+        messages("/dev/disk/by-id/{{ inventory_hostname }}"),
+        ["dovecot_active_passive_fencing: mail1 and mail2 of partition 'pair' differ", "give both the same disks"],
+    ),
+    "a watchdog that is no device": (
+        active_passive(watchdog="softdog"),
+        ["dovecot_active_passive_watchdog: 'softdog' is no path of a device: write it as /dev/watchdog"],
+    ),
+    "a watchdog that is too quick": (
+        active_passive(watchdog_timeout=1),
+        ["dovecot_active_passive_watchdog_timeout: '1' is no number from 5 to 120: whole seconds"],
     ),
     "an agent that is none": (
         fencing("ipmilan; reboot"),

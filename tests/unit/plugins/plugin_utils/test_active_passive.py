@@ -79,6 +79,15 @@ def test_each_node_has_a_device_that_knows_its_host_name():
     ]
 
 
+def test_a_pair_that_sends_messages_has_one_device_that_waits_until_a_node_must_have_reset_itself():
+    fencing = {"agent": "fence_sbd", "options": {"devices": "/dev/disk/by-id/1, /dev/disk/by-id/2"}}
+    host = declared(dovecot_active_passive_fencing=fencing, dovecot_active_passive_watchdog_timeout=20)
+    assert host["fence_disks"] == ["/dev/disk/by-id/1", "/dev/disk/by-id/2"]
+    (device,) = fence_devices(NODES, {"a1": host, "a2": host})
+    assert device["hosts"] == ["mail1", "mail2"]
+    assert device["options"] == {"devices": "/dev/disk/by-id/1, /dev/disk/by-id/2", "power_timeout": "50"}
+
+
 def test_without_fencing_there_is_no_device():
     assert devices("none") == []
 

@@ -17,13 +17,19 @@ EXT4 = {"type": "ext4", "uuid": "11111111-2222"}
 READY = {"signatures": [{"type": "drbd", "uuid": "abc"}], "uses": ["is part of /dev/drbd0 (disk)"], "ours": True, "ready": True}
 
 
+def declared(existing="", fence_disks=()):
+    given = {"device": "/dev/vg0/mail", "existing_filesystem": existing, "watchdog": "/dev/watchdog", "watchdog_timeout": 10}
+    return {name: {**given, "fence_disks": list(fence_disks)} for name in GIVEN}
+
+
+def node(name, device, fence_disks=(), **more):
+    return {"hostname": name, "has_mail": False, "device": device, "fence_disks": list(fence_disks), "has_watchdog": True, **more}
+
+
 def problems(first=None, second=None, existing="", **more):
     """Of a pair of new nodes, whose devices differ so from empty ones; more: what else the first node has."""
-    pairs = {name: {"device": "/dev/vg0/mail", "existing_filesystem": existing} for name in GIVEN}
-    nodes = {
-        "mail1": {"hostname": "mail1", "has_mail": False, "device": {**EMPTY, **(first or {})}, **more},
-        "mail2": {"hostname": "mail2", "has_mail": False, "device": {**EMPTY, **(second or {})}},
-    }
+    pairs = declared(existing)
+    nodes = {"mail1": node("mail1", {**EMPTY, **(first or {})}, **more), "mail2": node("mail2", {**EMPTY, **(second or {})})}
     return list(_pair_checks.problems(nodes, pairs, TOPOLOGY))
 
 
@@ -75,9 +81,8 @@ def test_devices_of_different_sizes_are_refused_until_the_pair_is_made():
 
 @pytest.mark.parametrize(("device", "refused"), [(EMPTY, True), ({**EMPTY, **READY}, False)])
 def test_nothing_is_made_while_the_partner_is_not_reached(device, refused):
-    nodes = {"mail1": {"hostname": "mail1", "has_mail": False, "device": device}}
-    pairs = {name: {"device": "/dev/vg0/mail", "existing_filesystem": ""} for name in GIVEN}
-    found = list(_pair_checks.problems(nodes, pairs, TOPOLOGY))
+    nodes = {"mail1": node("mail1", device)}
+    found = list(_pair_checks.problems(nodes, declared(), TOPOLOGY))
     assert [sentence.split(":")[0] for sentence in found] == (["mail1"] if refused else [])
     assert not refused or "mail2 was not reached, which may have it: run for both nodes at once" in found[0]
 
@@ -96,3 +101,54 @@ def test_mail_that_the_mount_would_hide_is_refused():
 def test_nodes_of_other_variants_are_not_judged():
     assert list(_pair_checks.problems({}, {}, TOPOLOGY)) == []
     assert list(_pair_checks.problems({}, {}, None)) == []
+
+
+SBD = "/dev/disk/by-id/small"
+HEADER = {"uuid": "5b02cff1", "watchdog": 10, "msgwait": 20}
+
+
+def fence_disk(header=None, **changes):
+    return {"path": SBD, "block": True, "blank": header is None, "found": "", "header": header, **changes}
+
+
+def problems_of_fencing(first, second, **more):
+    """Of a pair that serves; first, second: the disk of sbd as each node sees it, None if the node was not reached."""
+    disks = {"mail1": first, "mail2": second}
+    nodes = {name: node(name, {**EMPTY, **READY}, [disk], **more) for name, disk in disks.items() if disk}
+    return list(_pair_checks.problems(nodes, declared(fence_disks=[SBD]), TOPOLOGY))
+
+
+def test_disks_of_sbd_that_are_empty_or_the_same_pass():
+    assert problems_of_fencing(fence_disk(), fence_disk()) == []
+    assert problems_of_fencing(fence_disk(HEADER), fence_disk(HEADER)) == []
+    assert problems_of_fencing(fence_disk(HEADER), None) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({"block": False}, {}, "does not exist, or is no block device: name a disk that both nodes see"),
+        ({"blank": False, "found": "has ext4 (UUID x)"}, {}, "has ext4 (UUID x): fence_sbd needs an empty disk of its own"),
+        ({"header": HEADER}, {}, "(UUIDs of sbd: 5b02cff1 on mail1 and none on mail2): name those that both nodes see"),
+        ({"header": HEADER}, {"header": {**HEADER, "uuid": "other"}}, "(UUIDs of sbd: 5b02cff1 on mail1 and other on mail2)"),
+        ({}, None, "a disk of fence_sbd is empty, and mail2 was not reached, which has to see the same: run for both nodes"),
+    ],
+)
+def test_disks_of_sbd_that_cannot_work_are_refused(first, second, words):
+    (sentence,) = problems_of_fencing(fence_disk(**first), None if second is None else fence_disk(**second))
+    assert words in sentence
+
+
+def test_other_timeouts_than_those_on_the_disk_are_refused_with_the_command_that_writes_them():
+    slow = {"uuid": "5b02cff1", "watchdog": 5, "msgwait": 10}
+    for sentence in problems_of_fencing(fence_disk(slow), fence_disk(slow)):
+        assert sentence.startswith("dovecot_active_passive_watchdog_timeout: is 10, but /dev/disk/by-id/small of mail")
+        assert "set it to 5; or, while Pacemaker and Corosync are stopped on both nodes" in sentence
+        assert "`sbd -d /dev/disk/by-id/small -1 10 -4 20 create`" in sentence
+
+
+def test_a_node_without_a_watchdog_is_refused_with_sbd_only():
+    assert problems(has_watchdog=False) == []
+    sentences = problems_of_fencing(fence_disk(HEADER), fence_disk(HEADER), has_watchdog=False)
+    assert len(sentences) == 2
+    assert "mail1 has no /dev/watchdog" in sentences[0] and "modprobe softdog" in sentences[0]

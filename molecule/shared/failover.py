@@ -1,0 +1,94 @@
+"""What can fail does, under load: nothing that was acknowledged is lost or doubled, and mail goes through again.
+
+Both kinds of active/passive pairs go through this. A scenario subclasses Failover, and gives the fixture C(pair).
+"""
+
+from __future__ import annotations
+
+import pytest
+from active_passive import longest, under_load
+from clients import eventually
+from faults import cut, join
+
+# Seconds, on a machine that does other things too. What each takes on an idle one: ./lab bench active_passive
+BOUND = 150
+
+
+def boot(node):
+    return node.run("cat /proc/sys/kernel/random/boot_id")
+
+
+def acknowledged(load):
+    return sum(len(load.all_of(user)) for user in load.users)
+
+
+class Failover:
+    @pytest.fixture
+    def some(self, users):
+        return [name for names in users.values() for name in names][:2]
+
+    @pytest.fixture
+    def load(self, pair, clients, some):
+        """Runs until the end of the test, then all that was acknowledged is looked for. Whoever failed is cleared."""
+        pair.await_whole()
+        with under_load(pair, clients, some) as load:
+            yield load
+            pair.await_whole()
+        pair.active().run("crm_resource --cleanup --quiet")
+        assert longest(load) < BOUND
+
+    def test_a_node_that_loses_its_power(self, pair, load, lab_node):
+        old = pair.active()
+        lab_node.kill(old)
+        eventually(lambda: pair.active() is pair.other(old), BOUND, "the other node to serve", interval=2)
+        if pair.bmcs:
+            # Its BMC switches it on again when it has made sure that it is off.
+            lab_node.killed.remove(old)
+        else:
+            lab_node.start(old)
+
+    def test_a_passive_node_that_is_away_for_a_while(self, pair, load, lab_node):
+        active = pair.active()
+        lab_node.kill(passive := pair.other(active))
+        eventually(lambda: not pair.is_online(passive), BOUND, "the active node to notice", interval=2)
+        if pair.bmcs:
+            lab_node.killed.remove(passive)
+        else:
+            lab_node.start(passive)
+        assert pair.await_whole() is active
+        assert longest(load) < 20
+
+    def test_both_nodes_lose_their_power(self, pair, load, lab_node):
+        for node in pair.nodes:
+            lab_node.kill(node)
+        for node in pair.nodes:
+            lab_node.start(node)
+        eventually(pair.active, BOUND, "a node that serves", interval=2)
+
+    def test_a_dovecot_that_crashes_is_started_again_on_its_node(self, pair, load):
+        old = pair.active()
+        old.run("systemctl kill --kill-who=main --signal=KILL dovecot")
+        eventually(lambda: load.outages, BOUND, "mail that goes through again")
+        assert pair.active() is old
+
+    def test_a_dovecot_that_hangs_is_started_again(self, pair, load):
+        pair.active().run("systemctl kill --signal=STOP dovecot")
+        eventually(lambda: load.outages, BOUND, "mail that goes through again")
+
+    def test_of_two_nodes_that_lose_each_other_one_survives(self, pair, load):
+        boots = {node.name: boot(node) for node in pair.nodes}
+        cut(pair.nodes)
+        try:
+            eventually(lambda: [node for node in pair.nodes if not node.is_up()], BOUND, "a node that is switched off")
+            done = acknowledged(load)
+            eventually(lambda: acknowledged(load) > done, BOUND, "mail that goes through")
+        finally:
+            join(pair.nodes)
+        pair.await_whole()
+        assert [boot(node) == boots[node.name] for node in pair.nodes].count(True) == 1
+
+    def test_the_service_is_switched_over(self, pair, load, ansible):
+        old = pair.active()
+        done = ansible("switch_over.yml")
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert pair.active() is pair.other(old)

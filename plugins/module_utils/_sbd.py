@@ -1,0 +1,57 @@
+# Copyright: mailcluster.dovecot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks by which nodes fence each other with sbd: what is on them, and how one is made. wipefs does not know their header."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Sequence
+from typing import Optional, TypedDict
+
+MAGIC = b"SBD_SBD_"
+# magic, version, slots, sector size, timeouts (watchdog, allocate, loop, msgwait), minor version, UUID: see sbd(8), "dump"
+HEADER = struct.Struct(">8sBBxxIIIIIB16s")
+
+
+class Header(TypedDict):
+    """uuid: as C(sbd dump) shows it; watchdog, msgwait: seconds."""
+
+    uuid: str
+    watchdog: int
+    msgwait: int
+
+
+class FenceDisk(TypedDict):
+    """blank: nothing is on it, and nobody uses it; found: what is on it or who uses it, in words."""
+
+    path: str
+    block: bool
+    blank: bool
+    found: str
+    header: Optional[Header]
+
+
+def parse(sector: bytes) -> Optional[Header]:
+    if len(sector) < HEADER.size or not sector.startswith(MAGIC):
+        return None
+    *_start, watchdog, _allocate, _loop, msgwait, _minor, identity = HEADER.unpack_from(sector)
+    return {"uuid": str(uuid.UUID(bytes=identity)), "watchdog": watchdog, "msgwait": msgwait}
+
+
+def header(path: str) -> Optional[Header]:
+    """What an initialised disk says of itself, None for any other."""
+    with open(path, "rb") as file:
+        return parse(file.read(512))
+
+
+def msgwait_of(watchdog: int) -> int:
+    """Seconds after which a node that was sent a message counts as reset: sbd asks for twice the watchdog's."""
+    return 2 * watchdog
+
+
+def command(disks: Sequence[str], watchdog: int) -> list[str]:
+    """What initialises them."""
+    named = [word for disk in disks for word in ("-d", disk)]
+    return ["sbd", *named, "-1", str(watchdog), "-4", str(msgwait_of(watchdog)), "create"]
