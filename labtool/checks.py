@@ -35,11 +35,17 @@ def _parts() -> dict[str, Callable[[], bool]]:
     return parts | {name: (lambda name=name: scenario(name)) for name in scenarios.names()}
 
 
-def test(wanted: list[str], *, without_vms: bool = False, failed: bool = False, jobs: int | None = None) -> int:
+def test(
+    wanted: list[str], *, everything: bool = False, without_vms: bool = False, failed: bool = False, jobs: int | None = None
+) -> int:
     parts = names()
     if unknown := [name for name in wanted if name not in parts]:
         raise LabError(f"No such part of the tests: {', '.join(unknown)}. The parts are: {', '.join(parts)}.")
-    wanted = [name for name in parts if name in wanted] or parts
+    extra = [name for name in parts if name not in WHAT and scenarios.is_extra(name)]
+    usual = [name for name in parts if everything or name not in extra]
+    if extra and not wanted and not everything:
+        say(f"Only './lab test --all' also runs: {', '.join(extra)}")
+    wanted = [name for name in parts if name in wanted] or usual
     if failed:
         wanted = _failed_before(wanted)
     left_out = {name for name in wanted if without_vms and "vm" in _kinds_of(name)}

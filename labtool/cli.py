@@ -67,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(function=_status)
 
     test = verbs.add_parser("test", help="run all tests, or some parts")
-    test.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(checks.names())} (default: all)")
+    test.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"one of {', '.join(checks.names())} (default: all but the extra ones)"
+    )
+    test.add_argument("--all", dest="everything", action="store_true", help="also run the extra scenarios, as every night")
     test.add_argument("--without-vms", action="store_true", help="skip the scenarios that need virtual machines")
     test.add_argument("--list", action="store_true", help="only list the parts, and how long each took last time")
     test.add_argument("--failed", action="store_true", help="only run the parts and tests that failed last time")
@@ -120,7 +123,13 @@ def _test(arguments: argparse.Namespace) -> int:
         return checks.show()
     if arguments.jobs is not None and arguments.jobs < 1:
         raise LabError(f"--jobs {arguments.jobs}: must be at least 1.")
-    return checks.test(arguments.parts, without_vms=arguments.without_vms, failed=arguments.failed, jobs=arguments.jobs)
+    return checks.test(
+        arguments.parts,
+        everything=arguments.everything,
+        without_vms=arguments.without_vms,
+        failed=arguments.failed,
+        jobs=arguments.jobs,
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

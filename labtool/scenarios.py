@@ -23,8 +23,17 @@ def describe(name: str) -> str:
 
 def variant_of(name: str) -> str:
     """The variant that a scenario runs on: LAB_VARIANT in its molecule.yml, or else the one of its own name."""
-    settings = yaml.safe_load((FOLDER / name / "molecule.yml").read_text())
-    return settings.get("ansible", {}).get("env", {}).get("LAB_VARIANT", name)
+    return _settings(name).get("LAB_VARIANT", name)
+
+
+def is_extra(name: str) -> bool:
+    """Whether only a run of everything has it: LAB_EXTRA in its molecule.yml. It would make the usual run too long."""
+    return "LAB_EXTRA" in _settings(name)
+
+
+def _settings(name: str) -> dict[str, str]:
+    settings: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((FOLDER / name / "molecule.yml").read_text())
+    return settings.get("ansible", {}).get("env", {})
 
 
 def kinds_of(name: str) -> set[str]:

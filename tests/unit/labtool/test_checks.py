@@ -27,6 +27,7 @@ def parts(monkeypatch, tmp_path):
     monkeypatch.setattr(checks, "names", lambda: ["unit", *kinds])
     monkeypatch.setattr(scenarios, "names", lambda: list(kinds))
     monkeypatch.setattr(scenarios, "kinds_of", kinds.__getitem__)
+    monkeypatch.setattr(scenarios, "is_extra", lambda _name: False)
     monkeypatch.setattr(scenarios, "describe", lambda name: f"what {name} is")
     monkeypatch.setattr(beside, "_run_part", run)
     monkeypatch.setattr(beside, "_make", lambda kind, _progress: kind not in failing)
@@ -49,6 +50,20 @@ def test_nothing_is_left_out_unasked(parts, capsys):
     assert checks.test([]) == 0
     assert sorted(parts[0]) == ["ideal", "nfs", "unit"]
     assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 0 failed"
+
+
+def test_an_extra_scenario_runs_only_when_everything_does_or_by_its_name(parts, monkeypatch, capsys):
+    monkeypatch.setattr(scenarios, "is_extra", lambda name: name == "nfs")
+    for words, how, ran in (
+        ([], {}, ["ideal", "unit"]),
+        ([], {"everything": True}, ["ideal", "nfs", "unit"]),
+        (["nfs"], {}, ["nfs"]),
+    ):
+        parts[0].clear()
+        assert checks.test(words, **how) == 0
+        assert sorted(parts[0]) == ran
+        told = "Only './lab test --all' also runs: nfs" in "".join(capsys.readouterr())
+        assert told == ("nfs" not in ran)
 
 
 def test_of_the_scenarios_with_virtual_machines_only_one_runs_at_a_time(parts, monkeypatch):
@@ -134,6 +149,10 @@ def test_what_cannot_be_read_is_not_left_out(monkeypatch):
 def test_a_scenario_runs_on_the_variant_of_its_name_or_on_another():
     assert scenarios.variant_of("director") == "director"
     assert scenarios.variant_of("chaos") == "ideal"
+
+
+def test_a_scenario_says_itself_that_it_is_extra():
+    assert scenarios.is_extra("active_passive_san") and not scenarios.is_extra("active_passive")
 
 
 def test_parts_run_in_processes_of_their_own_and_what_each_said_is_told_in_one_piece(monkeypatch, tmp_path, capfd):
