@@ -135,6 +135,10 @@ def ensure(*, stocked: bool = False) -> str:
 def _build(wanted: str) -> None:
     say(f"Building the node image, Debian {SUITE} (about a minute): {wanted}")
     archive = paths.STORE / "image.tar"
+    # Not in bootstrap: the disk of virtual machines, which is made at the same time, would remove what is at work here.
+    for remains in paths.STORE.glob("mmdebstrap.*"):
+        # A run that has just been killed may still be removing its own.
+        run(["rm", "-rf", "--one-file-system", remains], check=False)
     try:
         bootstrap(arguments(archive))
         say("  importing it")
@@ -161,9 +165,6 @@ def _podman(*words: str | Path, check: bool = True, timeout: float = 120) -> sub
 def bootstrap(argv: list[str]) -> None:
     """Run mmdebstrap, and show its headlines. If it fails, show the end of its output."""
     paths.STORE.mkdir(parents=True, exist_ok=True)
-    for remains in paths.STORE.glob("mmdebstrap.*"):
-        # A run that has just been killed may still be removing its own.
-        run(["rm", "-rf", "--one-file-system", remains], check=False)
     told: list[str] = []
     with subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "--", *argv],
