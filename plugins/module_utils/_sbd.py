@@ -8,19 +8,21 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
-from typing import Optional, TypedDict
+from typing import BinaryIO, Optional, TypedDict
 
 MAGIC = b"SBD_SBD_"
+SECTOR = 512  # the least that a disk has
 # magic, version, slots, sector size, timeouts (watchdog, allocate, loop, msgwait), minor version, UUID: see sbd(8), "dump"
 HEADER = struct.Struct(">8sBBxxIIIIIB16s")
 
 
 class Header(TypedDict):
-    """uuid: as C(sbd dump) shows it; watchdog, msgwait: seconds."""
+    """uuid: as C(sbd dump) shows it; watchdog, msgwait: seconds; nodes: those that have a slot, as C(sbd list) shows them."""
 
     uuid: str
     watchdog: int
     msgwait: int
+    nodes: list[str]
 
 
 class FenceDisk(TypedDict):
@@ -33,17 +35,25 @@ class FenceDisk(TypedDict):
     header: Optional[Header]
 
 
-def parse(sector: bytes) -> Optional[Header]:
-    if len(sector) < HEADER.size or not sector.startswith(MAGIC):
-        return None
-    *_start, watchdog, _allocate, _loop, msgwait, _minor, identity = HEADER.unpack_from(sector)
-    return {"uuid": str(uuid.UUID(bytes=identity)), "watchdog": watchdog, "msgwait": msgwait}
-
-
 def header(path: str) -> Optional[Header]:
     """What an initialised disk says of itself, None for any other."""
     with open(path, "rb") as file:
-        return parse(file.read(512))
+        first = file.read(SECTOR)
+        if len(first) < HEADER.size or not first.startswith(MAGIC):
+            return None
+        _magic, _version, slots, size, watchdog, _allocate, _loop, msgwait, _minor, identity = HEADER.unpack_from(first)
+        return {
+            "uuid": str(uuid.UUID(bytes=identity)),
+            "watchdog": watchdog,
+            "msgwait": msgwait,
+            "nodes": [name for slot in range(slots) if (name := _name(file, (1 + 2 * slot) * size))],
+        }
+
+
+def _name(file: BinaryIO, place: int) -> str:
+    """The node that has the slot there. After each slot comes its message."""
+    file.seek(place)
+    return file.read(SECTOR).partition(b"\0")[0].decode("ascii", "replace")
 
 
 def msgwait_of(watchdog: int) -> int:

@@ -26,6 +26,7 @@ def problems(nodes: Mapping[str, Facts], pairs: Mapping[str, Declared], topology
             yield from _watchdog(name, nodes[name], declared)
             for disk in nodes[name]["fence_disks"]:
                 yield from _fence_disk(name, disk, declared)
+                yield from _strangers(name, disk, topology)
     for members in topology["partitions"].values():
         pair = [name for name in members if name in pairs]
         if len(pair) == 2:
@@ -89,6 +90,24 @@ def _fence_disk(name: str, disk: FenceDisk, declared: Declared) -> Iterator[str]
             f"{header['msgwait']} for messages): set it to {header['watchdog']}; or, while Pacemaker and Corosync are stopped on "
             f"both nodes, run `sbd -d {disk['path']} -1 {wanted} -4 {msgwait_of(wanted)} create`"
         )
+
+
+def _strangers(name: str, disk: FenceDisk, topology: Topology) -> Iterator[str]:
+    """Nodes of another cluster, one of which may be called as one of this: it would be reset instead."""
+    members = topology["partitions"][topology["nodes"][name]["partition"] or ""]
+    own = [topology["nodes"][member]["hostname"] for member in members]
+    others = [node for node in (disk["header"] or {"nodes": []})["nodes"] if node not in own]
+    if others:
+        yield (
+            f"{PREFIX}fencing: {disk['path']} of {name} has messages for {', '.join(others)}, so another cluster fences its "
+            f"nodes by it: name a disk of this pair's own. If there is no such node any more, initialise the disk again while "
+            f"Pacemaker and Corosync are stopped on both nodes (sbd -d {disk['path']} -1 {disk_timeouts(disk)} create)"
+        )
+
+
+def disk_timeouts(disk: FenceDisk) -> str:
+    header = disk["header"]
+    return f"{header['watchdog']} -4 {header['msgwait']}" if header else ""
 
 
 def _same_fence_disks(pair: list[str], nodes: Mapping[str, Facts]) -> Iterator[str]:

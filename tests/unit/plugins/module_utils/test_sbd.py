@@ -12,13 +12,32 @@ SECTOR = bytes.fromhex(
 ).ljust(512, b"\0")  # fmt: skip
 
 
-def test_the_header_tells_its_uuid_and_timeouts():
-    assert _sbd.parse(SECTOR) == {"uuid": "5b02cff1-e7da-407e-b307-885c4eb94c84", "watchdog": 10, "msgwait": 20}
+@pytest.fixture
+def header(tmp_path):
+    """Of a disk with this content."""
+
+    def read(content):
+        (tmp_path / "disk").write_bytes(content)
+        return _sbd.header(str(tmp_path / "disk"))
+
+    return read
 
 
-@pytest.mark.parametrize("sector", [b"", bytes(512), b"SBD_SBD_", b"XFSB" + bytes(508)])
-def test_anything_else_is_no_header(sector):
-    assert _sbd.parse(sector) is None
+def test_the_header_tells_its_uuid_and_timeouts(header):
+    assert header(SECTOR) == {"uuid": "5b02cff1-e7da-407e-b307-885c4eb94c84", "watchdog": 10, "msgwait": 20, "nodes": []}
+
+
+@pytest.mark.parametrize("size", [512, 4096])
+def test_each_slot_tells_its_node_and_is_followed_by_a_message(header, size):
+    first = bytearray(SECTOR.ljust(size, b"\0"))
+    first[12:16] = size.to_bytes(4, "big")
+    sectors = [bytes(first), b"mail1".ljust(size, b"\0"), b"\1mail2".ljust(size, b"\0"), b"mail2".ljust(size, b"\0")]
+    assert header(b"".join(sectors))["nodes"] == ["mail1", "mail2"]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(512), b"SBD_SBD_", b"XFSB" + bytes(508)])
+def test_anything_else_is_no_header(header, content):
+    assert header(content) is None
 
 
 def test_a_node_counts_as_reset_when_twice_the_time_of_its_watchdog_has_passed():

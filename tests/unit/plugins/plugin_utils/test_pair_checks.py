@@ -104,7 +104,7 @@ def test_nodes_of_other_variants_are_not_judged():
 
 
 SBD = "/dev/disk/by-id/small"
-HEADER = {"uuid": "5b02cff1", "watchdog": 10, "msgwait": 20}
+HEADER = {"uuid": "5b02cff1", "watchdog": 10, "msgwait": 20, "nodes": ["mail2", "mail1"]}
 
 
 def fence_disk(header=None, **changes):
@@ -140,7 +140,7 @@ def test_disks_of_sbd_that_cannot_work_are_refused(first, second, words):
 
 
 def test_other_timeouts_than_those_on_the_disk_are_refused_with_the_command_that_writes_them():
-    slow = {"uuid": "5b02cff1", "watchdog": 5, "msgwait": 10}
+    slow = {**HEADER, "watchdog": 5, "msgwait": 10}
     for sentence in problems_of_fencing(fence_disk(slow), fence_disk(slow)):
         assert sentence.startswith("dovecot_active_passive_watchdog_timeout: is 10, but /dev/disk/by-id/small of mail")
         assert "set it to 5; or, while Pacemaker and Corosync are stopped on both nodes" in sentence
@@ -152,3 +152,11 @@ def test_a_node_without_a_watchdog_is_refused_with_sbd_only():
     sentences = problems_of_fencing(fence_disk(HEADER), fence_disk(HEADER), has_watchdog=False)
     assert len(sentences) == 2
     assert "mail1 has no /dev/watchdog" in sentences[0] and "modprobe softdog" in sentences[0]
+
+
+def test_a_disk_by_which_another_cluster_fences_is_refused():
+    foreign = {**HEADER, "nodes": ["mail1", "db1", "db2"]}
+    for sentence in problems_of_fencing(fence_disk(foreign), fence_disk(foreign)):
+        assert "/dev/disk/by-id/small of mail" in sentence
+        assert "has messages for db1, db2, so another cluster fences its nodes by it: name a disk of this pair's own" in sentence
+        assert "(sbd -d /dev/disk/by-id/small -1 10 -4 20 create)" in sentence
