@@ -15,7 +15,7 @@ from labtool import bmc, cgroups, kernel, network, paths, processes, vm
 from labtool.environment import forget_connections, ssh
 from labtool.inventory import Cluster, Node
 from labtool.podman import command, containers, limits, podman
-from labtool.system import LabError, run, say
+from labtool.system import LabError, run, say, unmount_below
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -311,11 +311,8 @@ def remove() -> list[str]:
 
 def remove_storage(*places: Path) -> list[str]:
     """Remove the folders and podman's state. Mounts below them are undone first, because they would stop the removal."""
-    mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
     existed = [place for place in places if place.exists()]
-    for point in sorted(mounted, reverse=True):
-        if any(place in point.parents for place in places) or paths.STATE in point.parents:
-            run(["umount", "--lazy", point], check=False)
+    mounted = unmount_below(*places, paths.STATE)
     for place in existed:
         # A disk that someone has mounted for the lab is emptied, and stays mounted.
         run(["rm", "-rf", *(place.iterdir() if place in mounted else [place])])

@@ -82,6 +82,15 @@ def run(
     return result
 
 
+def unmount_below(*places: Path) -> list[Path]:
+    """Undo mounts below these folders, as of an image whose making was interrupted, and return all mount points before that."""
+    mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in sorted(mounted, reverse=True):
+        if any(place in point.parents for place in places):
+            run(["umount", "--lazy", point], check=False)
+    return mounted
+
+
 def remove_others(kept: Path) -> None:
     """Remove the other folders beside one that is named after its recipe."""
     for other in kept.parent.glob("*"):

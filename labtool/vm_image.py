@@ -231,6 +231,7 @@ def ensure() -> str:
     vm_kernel.ensure()
     say(f"Building the disk of virtual machines, Debian {image.SUITE} (a minute): {folder()}")
     draft = paths.VM_IMAGES / "draft"
+    system.unmount_below(draft)
     run(["rm", "-rf", "--one-file-system", draft, folder()])
     draft.mkdir(parents=True)
     _build(draft)
