@@ -30,13 +30,17 @@ def standby(node, value):
 
 def failures(pair):
     """What fails, and how it is set right again; each takes the active node."""
-    return {
+    found = {
         "Dovecot is killed": (lambda node: node.run("systemctl kill --kill-who=main --signal=KILL dovecot"), None),
         "Dovecot hangs": (lambda node: node.run("systemctl kill --signal=STOP dovecot"), None),
         "switched over": (lambda node: standby(node, "on"), lambda node: standby(node, "off")),
-        "the active node is killed": (lambda node: power("kill", node), None),
-        "the nodes lose each other": (lambda _node: cut(pair.nodes), lambda _node: join(pair.nodes)),
+        # a BMC switches it on again
+        "the active node is killed": (lambda node: power("kill", node), None if pair.bmcs else lambda node: power("start", node)),
     }
+    if pair.drbd:
+        # otherwise the active node goes on, and clients see nothing of it
+        found["the nodes lose each other"] = (lambda _node: cut(pair.nodes), lambda _node: join(pair.nodes))
+    return found
 
 
 def actions(node, since):
@@ -66,10 +70,12 @@ def main():
     lab = status()
     nodes = nodes_of(lab)
     members = nodes.of("dovecot_active_passive")
-    fits(members, "an active/passive pair: ./lab up active_passive")
-    pair, clients = Pair(members), Clients(lab)
+    fits(len(members) == 2, "one active/passive pair: ./lab up active_passive, or ./lab up active_passive_san")
+    drbd = "lab_iscsi" not in members[0].groups
+    pair, clients = Pair(members, drbd=drbd, bmcs=drbd), Clients(lab)
     users = [user["name"] for user in lab["users"]][:2]
-    print(f"\nAn active/passive pair under load: deliveries and IMAP sessions of 2 users; {machine()}")
+    kind = "with DRBD" if drbd else "on a LUN"
+    print(f"\nAn active/passive pair {kind} under load: deliveries and IMAP sessions of 2 users; {machine()}")
     for title, (fail, fix) in failures(pair).items():
         seconds, steps = measured(pair, clients, users, fail, fix)
         aim = f" (aim {AIMS[title]} s)" if title in AIMS else ""
