@@ -51,9 +51,10 @@ def header(path: str) -> Optional[Header]:
 
 
 def _name(file: BinaryIO, place: int) -> str:
-    """The node that has the slot there. After each slot comes its message."""
+    """The node that has the slot there, empty if none. A slot begins with whether it is in use; after it comes its message."""
     file.seek(place)
-    return file.read(SECTOR).partition(b"\0")[0].decode("ascii", "replace")
+    in_use, name = file.read(1), file.read(SECTOR - 1)
+    return name.partition(b"\0")[0].decode("ascii", "replace") if in_use == b"\1" else ""
 
 
 def msgwait_of(watchdog: int) -> int:
