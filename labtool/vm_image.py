@@ -58,6 +58,8 @@ DISABLED = (
     "rpcbind.service",
     "rpcbind.socket",
     "sbd.service",
+    # It would be required by dlm.
+    "sbd_remote.service",
 )
 
 # Units that only make the boot slower. A node is used by ssh, and thrown away with its disk.

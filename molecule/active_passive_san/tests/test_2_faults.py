@@ -5,6 +5,9 @@ from __future__ import annotations
 from clients import eventually
 from failover import BOUND, Failover
 
+# The disk of sbd.
+MESSAGES = "/dev/disk/by-id/wwn-0x60014050000061100000000000000000"
+
 
 class TestFaults(Failover):
     def test_a_node_that_loses_the_san_leaves_the_service_to_the_other(self, pair, load, nodes):
@@ -18,3 +21,4 @@ class TestFaults(Failover):
         # It may have been reset meanwhile, and then the rule is gone.
         eventually(lambda: old.is_up(), BOUND, "a node that is up", interval=2)
         old.host.run("nft delete table inet gone")
+        eventually(lambda: old.host.run(f"dd if={MESSAGES} of=/dev/null count=1").rc == 0, BOUND, "the SAN back", interval=2)
