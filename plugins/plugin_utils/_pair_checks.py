@@ -101,11 +101,11 @@ def _strangers(name: str, disk: FenceDisk, topology: Topology) -> Iterator[str]:
         yield (
             f"{PREFIX}fencing: {disk['path']} of {name} has messages for {', '.join(others)}, so another cluster fences its "
             f"nodes by it: name a disk of this pair's own. If there is no such node any more, initialise the disk again while "
-            f"Pacemaker and Corosync are stopped on both nodes (sbd -d {disk['path']} -1 {disk_timeouts(disk)} create)"
+            f"Pacemaker and Corosync are stopped on both nodes (sbd -d {disk['path']} -1 {_timeouts(disk)} create)"
         )
 
 
-def disk_timeouts(disk: FenceDisk) -> str:
+def _timeouts(disk: FenceDisk) -> str:
     header = disk["header"]
     return f"{header['watchdog']} -4 {header['msgwait']}" if header else ""
 
@@ -114,7 +114,7 @@ def _same_fence_disks(pair: list[str], nodes: Mapping[str, Facts]) -> Iterator[s
     found = {
         name: [disk["header"] and disk["header"]["uuid"] for disk in nodes[name]["fence_disks"]] for name in pair if name in nodes
     }
-    if len(found) == 1 and None in next(iter(found.values())):
+    if len(found) == 1 and any(None in uuids for uuids in found.values()):
         away = ", ".join(name for name in pair if name not in found)
         yield (
             f"{PREFIX}fencing: a disk of fence_sbd is empty, and {away} was not reached, which has to see the same: run for both "

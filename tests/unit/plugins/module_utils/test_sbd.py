@@ -7,9 +7,12 @@ import pytest
 from ansible_collections.mailcluster.dovecot.plugins.module_utils import _sbd
 
 # The first sector after `sbd -d DISK -1 10 -4 20 create` of sbd 1.5.2.
-SECTOR = bytes.fromhex(
-    "5342445f5342445f02ff000000000200" "0000000a000000020000000100000014" "015b02cff1e7da407eb307885c4eb94c" "84"
-).ljust(512, b"\0")  # fmt: skip
+SECTOR = bytes.fromhex("""
+    5342445f5342445f02ff000000000200
+    0000000a000000020000000100000014
+    015b02cff1e7da407eb307885c4eb94c
+    84
+""").ljust(512, b"\0")
 
 
 @pytest.fixture
