@@ -20,7 +20,10 @@ def boot(node):
 
 def was_off(node, before):
     """Whether it is off, or has started since: one that resets itself is back after some seconds."""
-    return not node.is_up() or boot(node) != before
+    try:
+        return boot(node) != before
+    except RuntimeError:  # ssh itself failed
+        return True
 
 
 def acknowledged(load):
