@@ -191,13 +191,23 @@ def _storage(partition: str, pair: Declared) -> Iterator[str]:
             "volume of each node that DRBD uses, as /dev/vg0/mail" if pair["storage"] == "drbd" else "LUN, as /dev/disk/by-id/..."
         )
         yield f"{PREFIX}device: of partition '{partition}' is missing, and nothing is chosen for you: name the {what}"
-    elif not re.match(r"/dev/[A-Za-z0-9/_.:+@=-]+\Z", pair["device"]) or os.path.normpath(pair["device"]) != pair["device"]:
+    elif not _is_device(pair["device"]):
         yield f"{PREFIX}device: '{pair['device']}' of partition '{partition}' is no path of a device: write it as /dev/vg0/mail"
-    elif pair["storage"] == "lun" and re.match(r"/dev/(sd|nvme)[a-z0-9]+\Z", pair["device"]):
+    elif pair["storage"] == "lun" and _may_change(pair["device"]):
         yield (
             f"{PREFIX}device: '{pair['device']}' of partition '{partition}' is a name that may be another disk's after a "
             "restart: use the one in /dev/disk/by-id"
         )
+
+
+def _is_device(path: str) -> bool:
+    """Whether it is written as the path of a device."""
+    return bool(re.match(r"/dev/[A-Za-z0-9/_.:+@=-]+\Z", path)) and os.path.normpath(path) == path
+
+
+def _may_change(path: str) -> bool:
+    """Whether a disk's name may be another disk's after a restart."""
+    return bool(re.match(r"/dev/(sd|nvme)[a-z0-9]+\Z", path))
 
 
 def _outside(partition: str, pair: Declared) -> Iterator[str]:
@@ -261,9 +271,9 @@ def _fence_disks(name: str, pair: Declared) -> Iterator[str]:
     if len(disks) > MOST_DISKS or len(set(disks)) < len(disks):
         yield f"{where} has the disks {', '.join(disks)}: sbd takes one to {MOST_DISKS}, each another"
     for disk in disks:
-        if not re.match(r"/dev/[A-Za-z0-9/_.:+@=-]+\Z", disk) or os.path.normpath(disk) != disk:
+        if not _is_device(disk):
             yield f"{where}: '{disk}' is no path of a device: write it as /dev/disk/by-id/..., several with a comma between them"
-        elif re.match(r"/dev/(sd|nvme)[a-z0-9]+\Z", disk):
+        elif _may_change(disk):
             yield f"{where}: '{disk}' is a name that may be another disk's after a restart: use the one in /dev/disk/by-id"
         elif disk == pair["device"]:
             yield f"{where}: '{disk}' is the disk with the mail (dovecot_active_passive_device): messages need one of their own"

@@ -94,20 +94,19 @@ def _fence_disk(name: str, disk: FenceDisk, declared: Declared) -> Iterator[str]
 
 def _strangers(name: str, disk: FenceDisk, topology: Topology) -> Iterator[str]:
     """Nodes of another cluster, one of which may be called as one of this: it would be reset instead."""
+    header = disk["header"]
+    if header is None:
+        return
     members = topology["partitions"][topology["nodes"][name]["partition"] or ""]
     own = [topology["nodes"][member]["hostname"] for member in members]
-    others = [node for node in (disk["header"] or {"nodes": []})["nodes"] if node not in own]
+    others = [node for node in header["nodes"] if node not in own]
     if others:
+        again = f"sbd -d {disk['path']} -1 {header['watchdog']} -4 {header['msgwait']} create"
         yield (
             f"{PREFIX}fencing: {disk['path']} of {name} has messages for {', '.join(others)}, so another cluster fences its "
             f"nodes by it: name a disk of this pair's own. If there is no such node any more, initialise the disk again while "
-            f"Pacemaker and Corosync are stopped on both nodes (sbd -d {disk['path']} -1 {_timeouts(disk)} create)"
+            f"Pacemaker and Corosync are stopped on both nodes ({again})"
         )
-
-
-def _timeouts(disk: FenceDisk) -> str:
-    header = disk["header"]
-    return f"{header['watchdog']} -4 {header['msgwait']}" if header else ""
 
 
 def _same_fence_disks(pair: list[str], nodes: Mapping[str, Facts]) -> Iterator[str]:
