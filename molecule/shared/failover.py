@@ -26,6 +26,14 @@ def was_off(node, before):
         return True
 
 
+def let_come_back(pair, lab_node, node):
+    """A BMC switches the node on again when it has made sure that it is off. Without one, the lab does."""
+    if pair.bmcs:
+        lab_node.killed.remove(node)
+    else:
+        lab_node.start(node)
+
+
 def acknowledged(load):
     return sum(len(load.all_of(user)) for user in load.users)
 
@@ -49,20 +57,13 @@ class Failover:
         old = pair.active()
         lab_node.kill(old)
         eventually(lambda: pair.active() is pair.other(old), BOUND, "the other node to serve", interval=2)
-        if pair.bmcs:
-            # Its BMC switches it on again when it has made sure that it is off.
-            lab_node.killed.remove(old)
-        else:
-            lab_node.start(old)
+        let_come_back(pair, lab_node, old)
 
     def test_a_passive_node_that_is_away_for_a_while(self, pair, load, lab_node):
         active = pair.active()
         lab_node.kill(passive := pair.other(active))
         eventually(lambda: not pair.is_online(passive), BOUND, "the active node to notice", interval=2)
-        if pair.bmcs:
-            lab_node.killed.remove(passive)
-        else:
-            lab_node.start(passive)
+        let_come_back(pair, lab_node, passive)
         assert pair.await_whole() is active
         assert longest(load) < 20
 
@@ -100,3 +101,12 @@ class Failover:
         done = ansible("switch_over.yml")
         assert done.returncode == 0, done.stdout[-3000:]
         assert pair.active() is pair.other(old)
+
+    def test_verify_finds_nothing_wrong_and_has_the_passive_node_fenced_when_asked_to(self, pair, ansible):
+        active = pair.await_whole()
+        passive = pair.other(active)
+        before = boot(passive)
+        done = ansible("verify.yml", "-e", "dovecot_verify_fencing=true")
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert boot(passive) != before
+        assert pair.await_whole() is active

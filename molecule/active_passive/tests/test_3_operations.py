@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 from clients import eventually
-from failover import boot
-
-
-def test_verify_finds_nothing_wrong_and_has_the_passive_node_fenced_when_asked_to(pair, ansible):
-    active = pair.await_whole()
-    passive = pair.other(active)
-    before = boot(passive)
-    done = ansible("verify.yml", "-e", "dovecot_verify_fencing=true")
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert boot(passive) != before
-    assert pair.await_whole() is active
 
 
 def test_a_node_is_taken_out_of_service_and_put_back(pair, ansible):
